@@ -1,7 +1,7 @@
 """The proof that every negative vector has exactly one fault.
 
-A negative differs from its control in one member of its input; the reference refuses it with the stated code; and
-the mutant of the reference that lacks just that check accepts it.
+A negative differs from its control in one member of its input; the reference refuses it with the stated
+code; and the mutant of the reference that lacks just that check accepts it.
 """
 
 from __future__ import annotations
