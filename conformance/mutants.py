@@ -1,7 +1,8 @@
 """Mutants: the reference with exactly one check switched off.
 
-Most are made by :func:`openpcc_ref.errors.without_check`. Where a check cannot be left out because the code
-behind it has nothing to go on with (a tag that does not verify yields no plaintext), the mutant is written here.
+Most are made by :func:`openpcc_ref.errors.without_check`. Where a check cannot be left out because the
+code behind it has nothing to go on with (a tag that does not verify yields no plaintext), the mutant is
+written here.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ def encode_varint(value: int) -> bytes:
     if not 0 <= value <= MAX_VARINT:
         raise ValueError(f"a QUIC integer is between 0 and 2^62-1, not {value}")
     prefix = next(prefix for prefix in range(4) if value < 1 << (8 * 2**prefix - 2))
-    length = 2**prefix
+    length = 1 << prefix
     return (value | prefix << (8 * length - 2)).to_bytes(length, "big")
 
 

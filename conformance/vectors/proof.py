@@ -43,9 +43,7 @@ def _prove_single_edit(case: Case, by_id: Mapping[str, Case]) -> None:
     edits = sorted(set(_leaves(case.input)) ^ set(_leaves(control.input)))
     members = {path for path, _ in edits}
     if len(members) != 1:
-        raise ProofFailed(
-            f"{case.id}: differs from {control.id} in {len(members)} members: {sorted(members)}"
-        )
+        raise ProofFailed(f"{case.id}: differs from {control.id} in {len(members)} members: {sorted(members)}")
 
 
 def _leaves(value: Any, path: str = "input") -> Iterator[tuple[str, str]]:

@@ -1,0 +1,90 @@
+"""Verdicts: what a check says, and what it becomes under a profile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from conformance.requirements import Level, divergences
+from conformance.roles import Role
+
+
+class Verdict(StrEnum):
+    """The grade of one case."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    WARN = "warn"
+    ERROR = "error"
+    NOT_APPLICABLE = "na"
+    SKIP = "skip"
+
+
+class Attribution(StrEnum):
+    """Whose doing an error is."""
+
+    SUBJECT = "subject"
+    SUITE = "suite"
+
+
+class Profile(StrEnum):
+    """What an implementation is measured against (see ``spec/README.md``)."""
+
+    STRICT = "strict"
+    INTEROP_2025 = "interop-2025"
+
+
+class Violation(Exception):
+    """The subject breaks the rule of the check.
+
+    ``deployed`` names the divergence whose deployed behaviour is exactly what was observed; only then may a
+    profile be lenient.
+    """
+
+    def __init__(self, expected: str, observed: str, *, deployed: str | None = None) -> None:
+        super().__init__(f"expected {expected}; observed {observed}")
+        self.expected = expected
+        self.observed = observed
+        self.deployed = deployed
+
+
+class NotApplicable(Exception):
+    """The subject does not offer what the check needs; the text says what is missing."""
+
+
+def expect(holds: bool, *, expected: str, observed: str, deployed: str | None = None) -> None:
+    """Raise :class:`Violation` unless ``holds``."""
+    if not holds:
+        raise Violation(expected, observed, deployed=deployed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseResult:
+    """The outcome of one case, complete enough for every report."""
+
+    id: str
+    role: Role
+    title: str
+    requirements: tuple[str, ...]
+    level: Level
+    verdict: Verdict
+    expected: str = ""
+    observed: str = ""
+    attribution: Attribution | None = None
+    divergence: str | None = None
+    duration_ms: int = 0
+    transcript: str | None = None
+
+
+def judge(violation: Violation, level: Level, profile: Profile) -> Verdict:
+    """Return the verdict for a violation: the row's level decides, the profile may excuse a divergence."""
+    verdict = Verdict.FAIL if level.binding else Verdict.WARN
+    if violation.deployed is None or profile is Profile.STRICT:
+        return verdict
+    match divergences()[violation.deployed].outcome:
+        case "pass":
+            return Verdict.PASS
+        case "warn":
+            return Verdict.WARN
+        case "fail":
+            return verdict
