@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from conformance.roles import Role
 from conformance.selection import suggestion
@@ -185,5 +185,5 @@ class _Reader:
             self._fail(place, "a list of strings", repr(value)[:80])
         return tuple(value)
 
-    def _fail(self, place: str, expected: str, observed: str) -> Any:
+    def _fail(self, place: str, expected: str, observed: str) -> NoReturn:
         raise RunFileInvalid(f"{self._name}: {place}: expected {expected}, found {observed}")

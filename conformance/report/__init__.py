@@ -1,0 +1,1 @@
+"""Reports: renderings of one result model, none of which computes a verdict."""
