@@ -6,6 +6,7 @@ interoperate. Keys, encapsulations and secrets are plain concatenations, X25519 
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Any
 
 from kyber_py.kyber.default_parameters import DEFAULT_PARAMETERS
@@ -79,6 +80,6 @@ class X25519Kyber768Draft00:
 def _kyber(randomness: bytes) -> Any:
     """Return Kyber768 that draws exactly these bytes, in order: d and z for a key pair, m for a ciphertext."""
     kyber = Kyber({"q": 3329, **DEFAULT_PARAMETERS["kyber_768"]})
-    rest = iter(randomness)
-    kyber.random_bytes = lambda length: bytes(byte for byte, _ in zip(rest, range(length), strict=False))
+    drawn = BytesIO(randomness)
+    kyber.random_bytes = drawn.read
     return kyber
