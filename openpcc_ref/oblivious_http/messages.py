@@ -1,0 +1,175 @@
+"""What requests and responses share: the request header, the two kinds of body, and the response keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from openpcc_ref.chunked_stream import ChunkOpener, ChunkSealer
+from openpcc_ref.errors import require
+from openpcc_ref.hpke import AeadId, KdfId, RecipientContext, SenderContext, aead, kdf
+from openpcc_ref.oblivious_http.key_config import AEADS, KDFS, PUBLIC_KEY_LENGTH
+from openpcc_ref.oblivious_http.media_types import Form, ObliviousHttpRejected
+
+HEADER_LENGTH = 7
+
+MAX_UNCHUNKED = 2**24
+"""Sealed bytes of an unchunked message that are buffered before it is refused. Requirements: OHT-079."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHeader:
+    """The clear start of an encapsulated request: key identifier and suite (RFC 9458 section 4.1)."""
+
+    key_id: int
+    kem_id: int
+    kdf_id: int
+    aead_id: int
+
+    def encode(self) -> bytes:
+        """Return the seven bytes. Requirements: OHT-019."""
+        codes = (self.kem_id, self.kdf_id, self.aead_id)
+        return bytes([self.key_id]) + b"".join(code.to_bytes(2, "big") for code in codes)
+
+    @staticmethod
+    def decode(data: bytes) -> RequestHeader:
+        """Decode the first seven bytes of ``data``. Requirements: OHT-019, OHT-062, OHT-063."""
+        require(
+            len(data) >= HEADER_LENGTH,
+            ObliviousHttpRejected,
+            "oblivious-http.header.truncated",
+            where="offset 0",
+            expected=f"{HEADER_LENGTH} bytes, {len(data)} present",
+        )
+        kem_id, kdf_id, aead_id = (int.from_bytes(data[start : start + 2], "big") for start in (1, 3, 5))
+        require(
+            kem_id in PUBLIC_KEY_LENGTH and kdf_id in KDFS and aead_id in AEADS,
+            ObliviousHttpRejected,
+            "oblivious-http.header.algorithm",
+            where="offset 1",
+            expected="registered code points of a KEM, a KDF and an AEAD",
+        )
+        return RequestHeader(int.from_bytes(data[:1], "big"), kem_id, kdf_id, aead_id)
+
+    def info(self, form: Form) -> bytes:
+        """Return the HPKE info of a request: label, zero byte, header. Requirements: OHT-020."""
+        return form.request_label + b"\0" + self.encode()
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseContext:
+    """What client and gateway keep of a request until its response is over."""
+
+    header: RequestHeader
+    enc: bytes
+    hpke: SenderContext | RecipientContext = field(repr=False)
+
+    @property
+    def aead_id(self) -> AeadId:
+        """The AEAD of the exchange."""
+        return self.hpke.suite.aead_id
+
+    @property
+    def nonce_length(self) -> int:
+        """Bytes of the response nonce: max(Nk, Nn). Requirements: OHT-023."""
+        return max(self.aead_id.nk, self.aead_id.nn)
+
+    def response_keys(self, form: Form, response_nonce: bytes) -> ResponseKeys:
+        """Derive the keys of a response with plain HKDF (RFC 9458 section 4.4). Requirements: OHT-024, OHT-025."""
+        kdf_id: KdfId = self.hpke.suite.kdf_id
+        secret = self.hpke.export(form.response_label, self.nonce_length)
+        prk = kdf.extract(kdf_id, self.enc + response_nonce, secret)
+        return ResponseKeys(
+            secret,
+            prk,
+            kdf.expand(kdf_id, prk, b"key", self.aead_id.nk),
+            kdf.expand(kdf_id, prk, b"nonce", self.aead_id.nn),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseKeys:
+    """The exported secret, the pseudo-random key, and what seals the response."""
+
+    secret: bytes = field(repr=False)
+    prk: bytes = field(repr=False)
+    aead_key: bytes = field(repr=False)
+    aead_nonce: bytes = field(repr=False)
+
+
+class BodySealer(Protocol):
+    """Seals the part behind header and ``enc``, or behind the response nonce."""
+
+    def seal(self, plaintext: bytes) -> bytes: ...
+    def seal_final(self, plaintext: bytes = b"") -> bytes: ...
+
+
+class BodyOpener(Protocol):
+    """Opens that part as it arrives; ``final_seen`` says that its end was proven."""
+
+    final_seen: bool
+
+    def feed(self, data: bytes) -> list[bytes]: ...
+    def finish(self) -> bytes: ...
+
+
+def body_sealer(form: Form, aead_id: AeadId, key: bytes, nonce: bytes) -> BodySealer:
+    """Return what seals a message of this form."""
+    return (ChunkSealer if form is Form.CHUNKED else _WholeSealer)(aead_id, key, nonce)
+
+
+def body_opener(form: Form, aead_id: AeadId, key: bytes, nonce: bytes, *, part: str, max_chunk: int) -> BodyOpener:
+    """Return what opens a message of this form; ``part`` (request or response) names the refusals."""
+    if form is Form.CHUNKED:
+        return ChunkOpener(aead_id, key, nonce, max_chunk)
+    return _WholeOpener(aead_id, key, nonce, part)
+
+
+class _WholeSealer:
+    """Seals one message with an empty AAD. Requirements: OHT-021."""
+
+    def __init__(self, aead_id: AeadId, key: bytes, nonce: bytes) -> None:
+        self._parameters = (aead_id, key, nonce)
+        self._closed = False
+
+    def seal(self, plaintext: bytes) -> bytes:
+        raise ValueError("an unchunked message is sealed in one piece, by finish")
+
+    def seal_final(self, plaintext: bytes = b"") -> bytes:
+        if self._closed:
+            raise ValueError("the message has been sealed")
+        self._closed = True
+        return aead.seal(*self._parameters, b"", plaintext)
+
+
+class _WholeOpener:
+    """Opens one message with an empty AAD, buffering it up to :data:`MAX_UNCHUNKED`. Requirements: OHT-021, OHT-079."""
+
+    def __init__(self, aead_id: AeadId, key: bytes, nonce: bytes, part: str) -> None:
+        self._parameters = (aead_id, key, nonce)
+        self._part = part
+        self._buffer = bytearray()
+        self.final_seen = False
+
+    def feed(self, data: bytes) -> list[bytes]:
+        self._buffer += data
+        require(
+            len(self._buffer) <= MAX_UNCHUNKED,
+            ObliviousHttpRejected,
+            f"oblivious-http.{self._part}.long",
+            where="ciphertext",
+            expected=f"at most {MAX_UNCHUNKED} bytes",
+        )
+        return []
+
+    def finish(self) -> bytes:
+        plaintext = aead.open_sealed(*self._parameters, b"", bytes(self._buffer))
+        require(
+            plaintext is not None,
+            ObliviousHttpRejected,
+            f"oblivious-http.{self._part}.open",
+            where="ciphertext",
+            expected="a ciphertext sealed to this key in this form",
+        )
+        self.final_seen = True
+        return plaintext or b""
