@@ -1,0 +1,43 @@
+"""``needs``: what an operator has to configure before a role can be judged."""
+
+from __future__ import annotations
+
+import click
+
+from conformance.capabilities import CAPABILITIES
+from conformance.cli.options import fail
+from conformance.registry import checks
+from conformance.roles import Role
+
+_SETUP = {
+    Role.RELAY: """\
+The runner plays the client in front of the relay and the gateway behind it.
+Point the relay's one upstream (its gateway URL) at the runner's gateway:
+  started by the runner   mode = "launch": one JSON line on the program's standard input says {"gateway_url": …}
+  already running         mode = "url":    choose a fixed address, e.g. listen = { gateway = "127.0.0.1:3200" }""",
+    Role.GATEWAY: """\
+The runner plays the relay in front of the gateway, and the bank and the router behind it.
+Point bank URL and router URL at the runner, and give the gateway keys whose seeds the runner knows:
+  started by the runner   mode = "launch": one JSON line on the program's standard input says
+                          {"bank_url": …, "router_url": …, "keys": [{"id", "kem_id", "seed", "active_from", "active_until"}]}
+  already running         mode = "url":    listen = { bank = "127.0.0.1:3500", router = "127.0.0.1:3600" } and one
+                          [[target.keys]] table per configured key (seed: 32 bytes as hex)""",
+}
+
+
+@click.command()
+@click.argument("role", type=click.Choice([*Role]))
+def needs(role: str) -> None:
+    """Say what ROLE must be given before it can be judged."""
+    asked = Role(role)
+    if asked not in _SETUP:
+        fail(f"no checks judge the role {role} yet; roles judged: {', '.join(_SETUP)}")
+    click.echo(f"{_SETUP[asked]}\n")
+    wanting = {need: [c.id for c in checks().values() if c.role is asked and need in c.needs] for need in CAPABILITIES}
+    for need, ids in wanting.items():
+        if ids:
+            click.echo(f"{need}: {CAPABILITIES[need]}; without it {len(ids)} checks are not applicable")
+    click.echo(
+        "A program started by the runner answers with one line {\"url\": …} on standard output when it serves,\n"
+        "and ends when its standard input closes. Everything listens on loopback."
+    )

@@ -1,0 +1,182 @@
+"""The engine: runs the checks of one role against one world and gives each a verdict with its proof.
+
+After every case an honest exchange goes over a new connection. If it fails, the case is repeated once on a
+restarted subject where that is possible: a subject that dies of the same input twice fails; any other silence is an
+error of the subject, and what cannot be graded is said to be so.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any, Protocol
+
+import anyio
+
+from conformance.capabilities import CAPABILITIES
+from conformance.registry import Check
+from conformance.runfile import Limits
+from conformance.targets import RunningTarget, TargetFailed
+from conformance.transcript import Transcript
+from conformance.verdicts import Attribution, CaseResult, NotApplicable, Profile, Verdict, Violation, judge
+from openpcc_ref.http1 import Http1Error
+
+
+class World(Protocol):
+    """All parties around a subject; the checks of a role know their role's class."""
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What the target offers."""
+
+    @property
+    def subject(self) -> RunningTarget:
+        """What is under test."""
+
+    def case(self, transcript: Transcript) -> AbstractAsyncContextManager[Any]:
+        """Open the world for one case: honest peers, empty logs, everything recorded."""
+
+    async def honest_exchange(self) -> None:
+        """Do what any conforming subject answers; raises if it does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What one attempt at a case showed."""
+
+    verdict: Verdict
+    expected: str = ""
+    observed: str = ""
+    divergence: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Engine:
+    """Grades checks one after the other."""
+
+    world: World
+    profile: Profile
+    seed: str
+    limits: Limits
+    transcripts: Path | None = None
+    """Folder for the transcripts, or None to keep none."""
+    report_folder: Path | None = None
+    """Transcript paths in results are relative to this folder."""
+    _lost: str | None = None
+
+    async def run(self, checks: Sequence[Check]) -> AsyncIterator[CaseResult]:
+        """Yield the result of each check as it is known."""
+        problem = await self._control()
+        if problem is not None:
+            self._lost = f"not graded: {problem}"
+        for check in checks:
+            started = monotonic()
+            transcript = Transcript(check.id, self.seed)
+            result = await self._grade(check, transcript, started)
+            yield result
+
+    async def _grade(self, check: Check, transcript: Transcript, started: float) -> CaseResult:
+        attribution: Attribution | None = None
+        if missing := [need for need in check.needs if need not in self.world.capabilities]:
+            reason = f"the target does not offer {' and '.join(CAPABILITIES[need] for need in missing)}"
+            outcome = _Outcome(Verdict.NOT_APPLICABLE, observed=reason)
+        elif self._lost is not None:
+            outcome = _Outcome(Verdict.ERROR, expected="a subject that answers", observed=self._lost)
+            attribution = Attribution.SUBJECT
+        else:
+            outcome, attribution = await self._attempt_with_control(check, transcript)
+        kept = None
+        if self.transcripts is not None and outcome.verdict is not Verdict.NOT_APPLICABLE and self._lost is None:
+            path = transcript.write(self.transcripts)
+            kept = str(path.relative_to(self.report_folder) if self.report_folder else path)
+        return CaseResult(
+            id=check.id,
+            role=check.role,
+            title=check.title,
+            requirements=check.requirements,
+            level=check.level,
+            verdict=outcome.verdict,
+            expected=outcome.expected,
+            observed=outcome.observed,
+            attribution=attribution,
+            divergence=outcome.divergence,
+            duration_ms=round((monotonic() - started) * 1000),
+            transcript=kept,
+        )
+
+    async def _attempt_with_control(self, check: Check, transcript: Transcript) -> tuple[_Outcome, Attribution | None]:
+        outcome = await self._attempt(check, transcript)
+        problem = await self._control()
+        if problem is not None:
+            outcome = await self._after_silence(check, transcript, problem)
+        if outcome.verdict is not Verdict.ERROR:
+            return outcome, None
+        return outcome, Attribution.SUITE if problem is None else Attribution.SUBJECT
+
+    async def _after_silence(self, check: Check, transcript: Transcript, problem: str) -> _Outcome:
+        """Decide what it means that the subject no longer answers the honest exchange."""
+        silence = f"{problem}{self.world.subject.epitaph()}"
+        expected = "an answer to an honest exchange after the case"
+        try:
+            restarted = await self.world.subject.restart()
+        except TargetFailed as failure:
+            self._lost = f"not graded: {failure}"
+            return _Outcome(Verdict.ERROR, expected, f"{silence}; {failure}")
+        if not restarted:
+            self._lost = f"not graded: since {check.id}, {silence}"
+            return _Outcome(Verdict.ERROR, expected, silence)
+        again = await self._attempt(check, transcript)
+        problem_again = await self._control()
+        if problem_again is None:
+            observed = f"{silence}; restarted, and repeating the case the verdict was {again.verdict}"
+            return _Outcome(Verdict.ERROR, expected, observed)
+        observed = f"{silence}; and again after a restart: {problem_again}{self.world.subject.epitaph()}"
+        if not await self._revived():
+            self._lost = f"not graded: since {check.id}, {problem_again}"
+        return _Outcome(Verdict.FAIL, expected, observed)
+
+    async def _revived(self) -> bool:
+        try:
+            return await self.world.subject.restart() and await self._control() is None
+        except TargetFailed:
+            return False
+
+    async def _attempt(self, check: Check, transcript: Transcript) -> _Outcome:
+        limit = self.limits.case_s * self.limits.scale
+        try:
+            with anyio.fail_after(limit):
+                async with self.world.case(transcript) as world:
+                    await check.function(world)
+        except Violation as violation:
+            verdict = judge(violation, check.level, self.profile)
+            return _Outcome(verdict, violation.expected, violation.observed, violation.deployed)
+        except NotApplicable as reason:
+            return _Outcome(Verdict.NOT_APPLICABLE, observed=str(reason))
+        except Http1Error as error:
+            broken = Violation("an exchange that completes", str(error))
+            return _Outcome(judge(broken, check.level, self.profile), broken.expected, broken.observed)
+        except TimeoutError:
+            slow = Violation(f"the case to end within {limit:g} s", "it did not")
+            return _Outcome(judge(slow, check.level, self.profile), slow.expected, slow.observed)
+        except Exception as error:  # a fault of the suite must never look like a verdict on the subject
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            observed = f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
+            return _Outcome(Verdict.ERROR, "a check that runs", observed)
+        return _Outcome(Verdict.PASS)
+
+    async def _control(self) -> str | None:
+        """Do the honest exchange; return what went wrong, or None."""
+        try:
+            with anyio.fail_after(2 * self.limits.step_s * self.limits.scale):
+                await self.world.honest_exchange()
+        except Violation as violation:
+            return f"the honest exchange failed: {violation}"
+        except Http1Error as error:
+            return f"the honest exchange failed: {error}"
+        except TimeoutError:
+            return "the honest exchange did not end in time"
+        return None

@@ -1,0 +1,108 @@
+"""A whole run: which subjects, with which checks, under which profile; and its execution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from conformance.engine import Engine
+from conformance.peers import open_world
+from conformance.registry import Check
+from conformance.report.console import Listener
+from conformance.results import RunResult, Subject
+from conformance.roles import Role
+from conformance.runfile import Limits, RunFile, TargetSettings
+from conformance.targets import LaunchTarget, Target, TargetFailed, UrlTarget, embedded
+from conformance.verdicts import Attribution, CaseResult, Profile, Verdict
+from conformance.version import VERSION
+
+JUDGED_ROLES = (Role.RELAY, Role.GATEWAY)
+"""The roles the runner can judge, in the order in which it does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One subject and the checks it meets."""
+
+    subject: Subject
+    target: Target
+    settings: TargetSettings
+    checks: Sequence[Check]
+    limits: Limits = field(default_factory=Limits)
+
+
+def embedded_plan(role: Role, checks: Sequence[Check], limits: Limits) -> Plan:
+    """Return the plan that judges the reference service of a role."""
+    target = embedded(role)
+    subject = Subject(role=role, name="openpcc_ref", where=target.where)
+    return Plan(
+        subject=subject,
+        target=target,
+        settings=TargetSettings(mode="launch", command=tuple(target.command)),
+        checks=checks,
+        limits=limits,
+    )
+
+
+def plan_of(run_file: RunFile, checks: Sequence[Check], limits: Limits) -> Plan:
+    """Return the plan a run file describes."""
+    settings = run_file.target
+    target = UrlTarget(settings.url) if settings.url and settings.mode == "url" else LaunchTarget(settings.command)
+    subject = Subject(role=run_file.role, name=run_file.name, where=target.where)
+    return Plan(subject=subject, target=target, settings=settings, checks=checks, limits=limits)
+
+
+async def execute(
+    plans: Sequence[Plan], *, profile: Profile, seed: str, listeners: Sequence[Listener], report: Path | None, into: RunResult
+) -> None:
+    """Judge every plan's subject, adding each result to ``into`` as it is known."""
+    folder = report.parent if report else None
+    transcripts = report.with_name(f"{report.stem}.transcripts") if report else None
+    for plan in plans:
+        into.subjects.append(plan.subject)
+        for listener in listeners:
+            listener.subject_started(plan.subject, len(plan.checks))
+        try:
+            async with open_world(plan.subject.role, plan.target, plan.settings, seed=seed, limits=plan.limits) as world:
+                engine = Engine(
+                    world=world,
+                    profile=profile,
+                    seed=seed,
+                    limits=plan.limits,
+                    transcripts=transcripts,
+                    report_folder=folder,
+                )
+                async for case in engine.run(plan.checks):
+                    _tell(case, into, listeners)
+        except TargetFailed as failure:
+            for check in plan.checks:
+                _tell(_not_graded(check, str(failure)), into, listeners)
+        for listener in listeners:
+            listener.subject_finished(plan.subject)
+
+
+def new_result(profile: Profile, seed: str) -> RunResult:
+    """Return an empty result that starts now."""
+    return RunResult(suite_version=VERSION, profile=profile, seed=seed, started=datetime.now(UTC))
+
+
+def _tell(case: CaseResult, into: RunResult, listeners: Sequence[Listener]) -> None:
+    into.cases.append(case)
+    for listener in listeners:
+        listener.case_finished(case)
+
+
+def _not_graded(check: Check, reason: str) -> CaseResult:
+    return CaseResult(
+        id=check.id,
+        role=check.role,
+        title=check.title,
+        requirements=check.requirements,
+        level=check.level,
+        verdict=Verdict.ERROR,
+        expected="a subject that serves",
+        observed=f"not graded: {reason}",
+        attribution=Attribution.SUBJECT,
+    )
