@@ -19,7 +19,9 @@ class CoverageIncomplete(Exception):
     """A requirement that a judged role is bound by is neither verified nor declared untestable."""
 
 
-def verified_by(graded: Iterable[CaseResult], played: Mapping[str, Iterable[Case]], judged: Iterable[Role]) -> dict[str, str]:
+def verified_by(
+    graded: Iterable[CaseResult], played: Mapping[str, Iterable[Case]], judged: Iterable[Role]
+) -> dict[str, str]:
     """Return the "Verified by" cell of every requirement.
 
     ``graded`` are the results of a run in which each check had its say; ``played`` the vectors that held, by

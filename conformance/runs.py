@@ -55,7 +55,13 @@ def plan_of(run_file: RunFile, checks: Sequence[Check], limits: Limits) -> Plan:
 
 
 async def execute(
-    plans: Sequence[Plan], *, profile: Profile, seed: str, listeners: Sequence[Listener], report: Path | None, into: RunResult
+    plans: Sequence[Plan],
+    *,
+    profile: Profile,
+    seed: str,
+    listeners: Sequence[Listener],
+    report: Path | None,
+    into: RunResult,
 ) -> None:
     """Judge every plan's subject, adding each result to ``into`` as it is known."""
     folder = report.parent if report else None
@@ -65,7 +71,9 @@ async def execute(
         for listener in listeners:
             listener.subject_started(plan.subject, len(plan.checks))
         try:
-            async with open_world(plan.subject.role, plan.target, plan.settings, seed=seed, limits=plan.limits) as world:
+            async with open_world(
+                plan.subject.role, plan.target, plan.settings, seed=seed, limits=plan.limits
+            ) as world:
                 engine = Engine(
                     world=world,
                     profile=profile,

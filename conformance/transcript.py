@@ -32,9 +32,7 @@ class Transcript:
             self._left_out += 1
             return
         self._size += len(data)
-        self._events.append(
-            {"t": time, "party": party, "connection": connection, "direction": direction, "data": data}
-        )
+        self._events.append({"t": time, "party": party, "connection": connection, "direction": direction, "data": data})
 
     def encode(self) -> bytes:
         """Return the CBOR sequence."""

@@ -38,6 +38,6 @@ def needs(role: str) -> None:
         if ids:
             click.echo(f"{need}: {CAPABILITIES[need]}; without it {len(ids)} checks are not applicable")
     click.echo(
-        "A program started by the runner answers with one line {\"url\": …} on standard output when it serves,\n"
+        'A program started by the runner answers with one line {"url": …} on standard output when it serves,\n'
         "and ends when its standard input closes. Everything listens on loopback."
     )

@@ -122,9 +122,7 @@ class ScriptedPeer:
         return self.requests[number - 1]
 
     async def _handle(self, request: IncomingRequest, responder: Responder) -> None:
-        received = Received(
-            request.method, request.target, request.fields, request.connection_id, self._step_s
-        )
+        received = Received(request.method, request.target, request.fields, request.connection_id, self._step_s)
         self.requests.append(received)
         arrived, self._arrived = self._arrived, anyio.Event()
         arrived.set()
@@ -136,7 +134,9 @@ class ScriptedPeer:
             group.cancel_scope.cancel()
 
 
-async def answer_after_request(received: Received, responder: Responder, status: int, fields: Fields, body: bytes) -> None:
+async def answer_after_request(
+    received: Received, responder: Responder, status: int, fields: Fields, body: bytes
+) -> None:
     """Read the request to its end, then answer with a sized body."""
     await received.end()
     await responder.send_head(status, (*fields, (b"content-length", str(len(body)).encode())))
