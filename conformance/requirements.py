@@ -113,7 +113,9 @@ def tables(chapter: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[st
     cells: list[str] = []
     line = 0
     for index, token in enumerate(tokens):
-        if token.type == "tr_open":
+        if token.type == "table_open":
+            wanted = False
+        elif token.type == "tr_open":
             cells, line = [], (token.map or [0])[0] + 1
         elif token.type in ("th_open", "td_open"):
             cells.append(_text(tokens[index + 1]))
