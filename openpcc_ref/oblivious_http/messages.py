@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from openpcc_ref.chunked_stream import ChunkOpener, ChunkSealer
-from openpcc_ref.errors import require
-from openpcc_ref.hpke import AeadId, KdfId, RecipientContext, SenderContext, aead, kdf
+from openpcc_ref.errors import Rejected, require
+from openpcc_ref.hpke import AeadId, RecipientContext, SenderContext, aead, kdf
 from openpcc_ref.oblivious_http.key_config import AEADS, KDFS, PUBLIC_KEY_LENGTH
 from openpcc_ref.oblivious_http.media_types import Form, ObliviousHttpRejected
 
@@ -76,15 +76,7 @@ class ResponseContext:
 
     def response_keys(self, form: Form, response_nonce: bytes) -> ResponseKeys:
         """Derive the keys of a response with plain HKDF (RFC 9458 section 4.4). Requirements: OHT-024, OHT-025."""
-        kdf_id: KdfId = self.hpke.suite.kdf_id
-        secret = self.hpke.export(form.response_label, self.nonce_length)
-        prk = kdf.extract(kdf_id, self.enc + response_nonce, secret)
-        return ResponseKeys(
-            secret,
-            prk,
-            kdf.expand(kdf_id, prk, b"key", self.aead_id.nk),
-            kdf.expand(kdf_id, prk, b"nonce", self.aead_id.nn),
-        )
+        return derive_response_keys(self.hpke, self.enc, form.response_label, response_nonce)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +87,21 @@ class ResponseKeys:
     prk: bytes = field(repr=False)
     aead_key: bytes = field(repr=False)
     aead_nonce: bytes = field(repr=False)
+
+
+def derive_response_keys(
+    hpke: SenderContext | RecipientContext, enc: bytes, label: bytes, response_nonce: bytes
+) -> ResponseKeys:
+    """Derive the keys of a response from the context of its request. Requirements: OHT-024, MSG-052."""
+    suite = hpke.suite
+    secret = hpke.export(label, max(suite.aead_id.nk, suite.aead_id.nn))
+    prk = kdf.extract(suite.kdf_id, enc + response_nonce, secret)
+    return ResponseKeys(
+        secret,
+        prk,
+        kdf.expand(suite.kdf_id, prk, b"key", suite.aead_id.nk),
+        kdf.expand(suite.kdf_id, prk, b"nonce", suite.aead_id.nn),
+    )
 
 
 class BodySealer(Protocol):
@@ -118,11 +125,21 @@ def body_sealer(form: Form, aead_id: AeadId, key: bytes, nonce: bytes) -> BodySe
     return (ChunkSealer if form is Form.CHUNKED else _WholeSealer)(aead_id, key, nonce)
 
 
-def body_opener(form: Form, aead_id: AeadId, key: bytes, nonce: bytes, *, part: str, max_chunk: int) -> BodyOpener:
-    """Return what opens a message of this form; ``part`` (request or response) names the refusals."""
+def body_opener(
+    form: Form,
+    aead_id: AeadId,
+    key: bytes,
+    nonce: bytes,
+    *,
+    part: str,
+    max_chunk: int,
+    max_whole: int = MAX_UNCHUNKED,
+    rejection: type[Rejected] = ObliviousHttpRejected,
+) -> BodyOpener:
+    """Return what opens a message of this form; ``part`` is the code before ``.open`` and ``.long`` in refusals."""
     if form is Form.CHUNKED:
         return ChunkOpener(aead_id, key, nonce, max_chunk)
-    return _WholeOpener(aead_id, key, nonce, part)
+    return _WholeOpener((aead_id, key, nonce), part, max_whole, rejection)
 
 
 class _WholeSealer:
@@ -143,22 +160,26 @@ class _WholeSealer:
 
 
 class _WholeOpener:
-    """Opens one message with an empty AAD, buffering it up to :data:`MAX_UNCHUNKED`. Requirements: OHT-021, OHT-079."""
+    """Opens one message with an empty AAD, buffering up to ``limit`` bytes of it. Requirements: OHT-021, OHT-079."""
 
-    def __init__(self, aead_id: AeadId, key: bytes, nonce: bytes, part: str) -> None:
-        self._parameters = (aead_id, key, nonce)
+    def __init__(
+        self, parameters: tuple[AeadId, bytes, bytes], part: str, limit: int, rejection: type[Rejected]
+    ) -> None:
+        self._parameters = parameters
         self._part = part
+        self._limit = limit
+        self._rejection = rejection
         self._buffer = bytearray()
         self.final_seen = False
 
     def feed(self, data: bytes) -> list[bytes]:
         self._buffer += data
         require(
-            len(self._buffer) <= MAX_UNCHUNKED,
-            ObliviousHttpRejected,
-            f"oblivious-http.{self._part}.long",
+            len(self._buffer) <= self._limit,
+            self._rejection,
+            f"{self._part}.long",
             where="ciphertext",
-            expected=f"at most {MAX_UNCHUNKED} bytes",
+            expected=f"at most {self._limit} bytes",
         )
         return []
 
@@ -166,8 +187,8 @@ class _WholeOpener:
         plaintext = aead.open_sealed(*self._parameters, b"", bytes(self._buffer))
         require(
             plaintext is not None,
-            ObliviousHttpRejected,
-            f"oblivious-http.{self._part}.open",
+            self._rejection,
+            f"{self._part}.open",
             where="ciphertext",
             expected="a ciphertext sealed to this key in this form",
         )

@@ -147,7 +147,7 @@ class RequestOpener:
             context.suite.aead_id,
             context.key,
             context.base_nonce,
-            part="request",
+            part="oblivious-http.request",
             max_chunk=self._max_chunk,
         )
         rest = bytes(self._buffer[self._body_start :])

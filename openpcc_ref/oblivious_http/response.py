@@ -89,7 +89,7 @@ class ResponseOpener:
             context.aead_id,
             keys.aead_key,
             keys.aead_nonce,
-            part="response",
+            part="oblivious-http.response",
             max_chunk=self._max_chunk,
         )
         rest = bytes(self._buffer[length:])
