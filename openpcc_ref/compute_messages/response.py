@@ -1,0 +1,107 @@
+"""Sealed responses: keyed from the context of the one node that answers."""
+
+from __future__ import annotations
+
+from openpcc_ref.compute_messages.encapsulated_key import ReceiverContext
+from openpcc_ref.compute_messages.filling import FillingSealer
+from openpcc_ref.compute_messages.media_types import ENCODED_CHUNK, ComputeMessageRejected
+from openpcc_ref.errors import require
+from openpcc_ref.oblivious_http.media_types import Form
+from openpcc_ref.oblivious_http.messages import MAX_UNCHUNKED, BodyOpener, body_opener
+from openpcc_ref.sources import RandomSource
+
+
+class ResponseSealer:
+    """Seals one response under a fresh nonce. Its form is free, whatever the form of the request.
+
+    Requirements: MSG-044 to MSG-046, MSG-052, MSG-060, MSG-074, MSG-076.
+    """
+
+    def __init__(self, context: ReceiverContext, form: Form, *, random: RandomSource) -> None:
+        self.response_nonce = random(context.nonce_length)
+        self.keys = context.response_keys(form, self.response_nonce)
+        self._body = FillingSealer(form, context.aead_id, self.keys.aead_key, self.keys.aead_nonce)
+
+    def header(self) -> bytes:
+        """Return the bytes in front of the sealed body."""
+        return self.response_nonce
+
+    def seal(self, data: bytes) -> bytes:
+        """Take a piece of the response and return the chunks that it fills."""
+        return self._body.seal(data)
+
+    def flush(self) -> bytes:
+        """Return what is pending as a chunk, so that a reader sees it now; nothing in unchunked form."""
+        return self._body.flush()
+
+    def finish(self) -> bytes:
+        """Return the end of the message: all of its body in unchunked form."""
+        return self._body.finish()
+
+
+class ResponseOpener:
+    """Opens one response as it arrives, with the context of the node that sent it.
+
+    The response is whole only when ``finish`` has returned; ``final_seen`` is then true. Requirements: MSG-044 to
+    MSG-053, MSG-074, MSG-077, MSG-080, MSG-086. Raises :class:`ComputeMessageRejected`, in chunked form also
+    :class:`~openpcc_ref.chunked_stream.ChunkedStreamRejected`.
+    """
+
+    def __init__(
+        self,
+        context: ReceiverContext,
+        form: Form,
+        *,
+        max_chunk: int = ENCODED_CHUNK,
+        max_whole: int = MAX_UNCHUNKED,
+    ) -> None:
+        self._context = context
+        self._form = form
+        self._limits = (max_chunk, max_whole)
+        self._buffer = bytearray()
+        self._body: BodyOpener | None = None
+
+    @property
+    def final_seen(self) -> bool:
+        """Whether the end of the response was proven."""
+        return self._body is not None and self._body.final_seen
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take more bytes and return the plaintext of every chunk they complete; nothing in unchunked form."""
+        if self._body is not None:
+            return self._body.feed(data)
+        self._buffer += data
+        return self._start_body() if len(self._buffer) >= self._context.nonce_length else []
+
+    def finish(self) -> list[bytes]:
+        """Say that the content ends here and return the plaintext that only the end releases."""
+        opened = []
+        if self._body is None:
+            require(
+                False,
+                ComputeMessageRejected,
+                "compute-message.response.truncated",
+                where=f"offset {len(self._buffer)}",
+                expected=f"a response nonce of {self._context.nonce_length} bytes",
+            )
+            opened = self._start_body()
+        assert self._body is not None
+        return [*opened, *filter(None, [self._body.finish()])]
+
+    def _start_body(self) -> list[bytes]:
+        context, length = self._context, self._context.nonce_length
+        max_chunk, max_whole = self._limits
+        keys = context.response_keys(self._form, bytes(self._buffer[:length]))
+        self._body = body_opener(
+            self._form,
+            context.aead_id,
+            keys.aead_key,
+            keys.aead_nonce,
+            part="compute-message.response",
+            max_chunk=max_chunk,
+            max_whole=max_whole,
+            rejection=ComputeMessageRejected,
+        )
+        rest = bytes(self._buffer[length:])
+        self._buffer.clear()
+        return self._body.feed(rest)
