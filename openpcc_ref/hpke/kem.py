@@ -32,6 +32,9 @@ class Kem(Protocol):
     def generate(self, random: RandomSource) -> KeyPair:
         """Return a fresh key pair."""
 
+    def is_public_key(self, data: bytes) -> bool:
+        """Say whether ``data`` is the serialisation of a public key (DeserializePublicKey)."""
+
     def encapsulate(self, public_key: bytes, random: RandomSource) -> tuple[bytes, bytes]:
         """Return (shared secret, enc). Raises :class:`HpkeRejected` for an unusable public key."""
 
@@ -63,6 +66,19 @@ class DhKem:
 
     def generate(self, random: RandomSource) -> KeyPair:
         return self.derive_key_pair(random(self.nsk))
+
+    def is_public_key(self, data: bytes) -> bool:
+        """P-256: an uncompressed point on the curve. X25519: any 32 bytes; bad ones show in the shared secret.
+
+        RFC 9180 section 7.1.4 validates X25519 by the result of the exchange, which encapsulation does.
+        """
+        if len(data) != self.npk:
+            return False
+        try:
+            self._kem.deserialize_public_key(data)
+        except (ValueError, pyhpke.PyHPKEError):
+            return False
+        return True
 
     def encapsulate(self, public_key: bytes, random: RandomSource) -> tuple[bytes, bytes]:
         return self._encapsulate(public_key, self._kem.derive_key_pair(random(self.nseed)))

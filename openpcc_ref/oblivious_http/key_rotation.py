@@ -137,10 +137,11 @@ def decode_timestamp(text: str) -> datetime | None:
     if match is None:
         return None
     *calendar, fraction, sign, hours, minutes = match.groups()
+    year, month, day, hour, minute, second = map(int, calendar)
     try:
         offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0)) * (-1 if sign == "-" else 1)
         microsecond = int((fraction or "").ljust(6, "0")[:6])
-        return datetime(*map(int, calendar), microsecond, timezone(offset)).astimezone(UTC)
+        return datetime(year, month, day, hour, minute, second, microsecond, timezone(offset)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 
@@ -175,17 +176,17 @@ def select_key(configs: Sequence[KeyConfig], periods: Iterable[RotationPeriod], 
 def _decode_period(row: Any, where: str) -> RotationPeriod:
     members = row if isinstance(row, dict) else {}
     _require(isinstance(row, dict), "shape", where, "an object")
-    key_id = members.get("key_id")
+    number = members.get("key_id")
     # A boolean is an int to Python, but no number to JSON.
-    is_key_id = isinstance(key_id, int) and not isinstance(key_id, bool) and 0 <= key_id <= 255
-    _require(is_key_id, "key-id", f"{where}.key_id", "a number 0 to 255")
+    key_id = number if isinstance(number, int) and not isinstance(number, bool) and 0 <= number <= 255 else None
+    _require(key_id is not None, "key-id", f"{where}.key_id", "a number 0 to 255")
     ends = []
     for name in ("active_from", "active_until"):
         text = members.get(name)
         moment = decode_timestamp(text) if isinstance(text, str) else None
         _require(moment is not None, "timestamp", f"{where}.{name}", "an RFC 3339 time stamp")
         ends.append(moment or datetime.min.replace(tzinfo=UTC))
-    return RotationPeriod(key_id if is_key_id else 0, *ends)
+    return RotationPeriod(key_id or 0, *ends)
 
 
 def _refuse_constant(name: str) -> None:

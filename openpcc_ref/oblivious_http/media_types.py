@@ -1,4 +1,7 @@
-"""The two forms of an encapsulated message, and the names bound to each (RFC 9458 section 4, chunked OHTTP section 3)."""
+"""The two forms of an encapsulated message, and the names bound to each.
+
+RFC 9458 section 4; draft-ietf-ohai-chunked-ohttp section 3.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Encapsulated requests: a header, an encapsulated key, and a sealed body (RFC 9458 section 4.3, chunked OHTTP section 6.1)."""
+"""Encapsulated requests: a header, an encapsulated key, and a sealed body.
+
+RFC 9458 section 4.3; draft-ietf-ohai-chunked-ohttp section 6.1.
+"""
 
 from __future__ import annotations
 
