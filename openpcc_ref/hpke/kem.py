@@ -62,7 +62,8 @@ class DhKem:
     def derive_key_pair(self, ikm: bytes) -> KeyPair:
         """DeriveKeyPair of RFC 9180 section 7.1.3."""
         pair = self._kem.derive_key_pair(ikm)
-        return KeyPair(pair.private_key.to_private_bytes(), pair.public_key.to_public_bytes())
+        # pyhpke writes a P-256 scalar into as many bytes as the curve has bits: zeros, then the scalar.
+        return KeyPair(pair.private_key.to_private_bytes()[-self.nsk :], pair.public_key.to_public_bytes())
 
     def generate(self, random: RandomSource) -> KeyPair:
         return self.derive_key_pair(random(self.nsk))
