@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from openpcc_ref.errors import require
 from openpcc_ref.hpke import aead, kdf
-from openpcc_ref.hpke.kem import kem
+from openpcc_ref.hpke.kem import DhKem, kem
 from openpcc_ref.hpke.suites import HpkeRejected, Suite
 from openpcc_ref.sources import RandomSource
 
@@ -67,10 +67,20 @@ def nonce_at(base_nonce: bytes, sequence: int) -> bytes:
 
 
 def setup_base_sender(
-    suite: Suite, public_key: bytes, info: bytes, *, random: RandomSource
+    suite: Suite, public_key: bytes, info: bytes, *, random: RandomSource, ephemeral_secret_key: bytes | None = None
 ) -> tuple[bytes, SenderContext]:
-    """Return (enc, context) for a recipient (section 5.1.1). Raises :class:`HpkeRejected` for a bad public key."""
-    shared_secret, enc = kem(suite.kem_id).encapsulate(public_key, random)
+    """Return (enc, context) for a recipient (section 5.1.1). Raises :class:`HpkeRejected` for a bad public key.
+
+    ``ephemeral_secret_key`` replaces the random one of a Diffie-Hellman KEM, as published examples state it; never
+    for real messages.
+    """
+    mechanism = kem(suite.kem_id)
+    if ephemeral_secret_key is None:
+        shared_secret, enc = mechanism.encapsulate(public_key, random)
+    elif isinstance(mechanism, DhKem):
+        shared_secret, enc = mechanism.encapsulate_with(public_key, ephemeral_secret_key)
+    else:
+        raise ValueError(f"{suite.kem_id.name} has no ephemeral secret key")
     return enc, SenderContext(suite, *key_schedule(suite, shared_secret, info))
 
 

@@ -98,8 +98,9 @@ class DhKem:
             where="enc",
             expected=f"{self.nenc} bytes, {len(enc)} given",
         )
+        recipient = self._kem.deserialize_private_key(secret_key)
         try:
-            shared_secret: bytes = self._kem.decap(enc, self._kem.deserialize_private_key(secret_key))
+            shared_secret: bytes = self._kem.decap(enc[: self.nenc], recipient)
         except (ValueError, pyhpke.PyHPKEError):
             # Not on the curve, or an all-zero result (RFC 9180 section 7.1.4).
             require(False, HpkeRejected, "hpke.enc.value", where="enc", expected="a usable public key")

@@ -61,6 +61,7 @@ class X25519Kyber768Draft00:
             where="public key",
             expected=f"{self.npk} bytes, {len(public_key)} given",
         )
+        public_key = public_key.ljust(self.npk, b"\0")[: self.npk]
         seed = random(self.nseed)
         dh_secret, dh_enc = self._dh.encapsulate(public_key[:32], lambda _: seed[:32])
         kyber_secret, ciphertext = _kyber(seed[32:]).encaps(public_key[32:])

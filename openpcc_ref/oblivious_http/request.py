@@ -39,12 +39,19 @@ class RequestSealer:
     """Seals one request to a key configuration; a new one, with fresh randomness, for every attempt.
 
     ``algorithm`` is the pair to use, by default the first that the configuration offers. ``context`` opens the
-    response. Raises :class:`ObliviousHttpRejected` when the configuration cannot be used.
+    response. ``ephemeral_secret_key`` is for published examples, never for real messages. Raises
+    :class:`ObliviousHttpRejected` when the configuration cannot be used.
     Requirements: OHT-019 to OHT-022, OHT-026 to OHT-028.
     """
 
     def __init__(
-        self, config: KeyConfig, form: Form, *, random: RandomSource, algorithm: SymmetricAlgorithm | None = None
+        self,
+        config: KeyConfig,
+        form: Form,
+        *,
+        random: RandomSource,
+        algorithm: SymmetricAlgorithm | None = None,
+        ephemeral_secret_key: bytes | None = None,
     ) -> None:
         pair = algorithm or config.algorithms[0]
         if pair not in config.algorithms:
@@ -54,7 +61,9 @@ class RequestSealer:
         header = RequestHeader(config.key_id, config.kem_id, pair.kdf_id, pair.aead_id)
         suite = Suite(KemId(config.kem_id), KdfId(pair.kdf_id), AeadId(pair.aead_id))
         try:
-            enc, context = setup_base_sender(suite, config.public_key, header.info(form), random=random)
+            enc, context = setup_base_sender(
+                suite, config.public_key, header.info(form), random=random, ephemeral_secret_key=ephemeral_secret_key
+            )
         except HpkeRejected as rejected:
             code = "oblivious-http.request.public-key"
             raise ObliviousHttpRejected(code, where="public key", expected=rejected.expected) from rejected
