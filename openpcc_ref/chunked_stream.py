@@ -123,6 +123,11 @@ class ChunkOpener:
         return self._open(len(self._buffer), FINAL_AAD) if self._length == 0 else b""
 
     @property
+    def opened(self) -> bool:
+        """Whether any chunk was opened: the sender knew the key."""
+        return self._sequence > 0
+
+    @property
     def _where(self) -> str:
         return f"chunk {self._sequence}"
 

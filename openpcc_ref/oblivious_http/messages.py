@@ -116,6 +116,10 @@ class BodyOpener(Protocol):
 
     final_seen: bool
 
+    @property
+    def opened(self) -> bool:
+        """Whether any of it was opened."""
+
     def feed(self, data: bytes) -> list[bytes]: ...
     def finish(self) -> bytes: ...
 
@@ -171,6 +175,10 @@ class _WholeOpener:
         self._rejection = rejection
         self._buffer = bytearray()
         self.final_seen = False
+
+    @property
+    def opened(self) -> bool:
+        return self.final_seen
 
     def feed(self, data: bytes) -> list[bytes]:
         self._buffer += data

@@ -115,6 +115,11 @@ class RequestOpener:
         """Whether the end of the request was proven."""
         return self._body is not None and self._body.final_seen
 
+    @property
+    def opened(self) -> bool:
+        """Whether any chunk was opened: from here on errors are for the client alone. Requirements: OHT-064."""
+        return self._body is not None and self._body.opened
+
     def feed(self, data: bytes) -> list[bytes]:
         """Take more bytes and return the plaintext of every chunk they complete; nothing in unchunked form."""
         if self._body is not None:

@@ -1,0 +1,85 @@
+"""Reading a service's configuration: every member checked once, none unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from openpcc_ref.errors import Rejected, require
+from openpcc_ref.oblivious_http import decode_timestamp
+
+_T = TypeVar("_T")
+
+
+class ConfigRejected(Rejected):
+    """The configuration of a service is not usable."""
+
+
+class Settings:
+    """One JSON object of a configuration; ``where`` is its path in the whole. Read what is known, then ``end``."""
+
+    def __init__(self, members: object, where: str = "config") -> None:
+        _require(isinstance(members, Mapping), "type", where, "an object")
+        self._left: dict[str, Any] = dict(members) if isinstance(members, Mapping) else {}
+        self._where = where
+
+    def has(self, name: str) -> bool:
+        """Say whether an optional member is there."""
+        return name in self._left
+
+    def url(self, name: str) -> str:
+        """Take an absolute http or https URL."""
+        value = self._take(name, str, "a URL")
+        parts = urlsplit(value)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+        _require(usable, "value", self._path(name), "an absolute http or https URL")
+        return value
+
+    def integer(self, name: str, low: int, high: int) -> int:
+        """Take a number in a closed range."""
+        value = self._take(name, int, "a number")
+        _require(not isinstance(value, bool) and low <= value <= high, "value", self._path(name), f"{low} to {high}")
+        return value
+
+    def hex_bytes(self, name: str, length: int) -> bytes:
+        """Take ``length`` bytes in hexadecimal."""
+        text = self._take(name, str, "a string of hexadecimal digits")
+        try:
+            value = bytes.fromhex(text)
+        except ValueError:
+            value = b""
+        _require(len(value) == length, "value", self._path(name), f"{length} bytes in hexadecimal")
+        return value
+
+    def timestamp(self, name: str) -> datetime:
+        """Take an RFC 3339 time stamp."""
+        value = decode_timestamp(self._take(name, str, "an RFC 3339 time stamp"))
+        _require(value is not None, "value", self._path(name), "an RFC 3339 time stamp")
+        assert value is not None
+        return value
+
+    def objects(self, name: str) -> list[Settings]:
+        """Take a list of at least one object."""
+        rows = self._take(name, list, "a list of objects")
+        _require(bool(rows), "value", self._path(name), "at least one object")
+        return [Settings(row, f"{self._path(name)}[{index}]") for index, row in enumerate(rows)]
+
+    def end(self) -> None:
+        """Refuse members that nobody took."""
+        unknown = ", ".join(sorted(self._left))
+        _require(not unknown, "unknown", self._where, f"no member {unknown}")
+
+    def _take(self, name: str, kind: type[_T], expected: str) -> _T:
+        value = self._left.pop(name, None)
+        _require(isinstance(value, kind), "missing" if value is None else "type", self._path(name), expected)
+        assert isinstance(value, kind)
+        return value
+
+    def _path(self, name: str) -> str:
+        return f"{self._where}.{name}"
+
+
+def _require(holds: bool, fault: str, where: str, expected: str) -> None:
+    require(holds, ConfigRejected, f"config.{fault}", where=where, expected=expected)
