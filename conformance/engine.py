@@ -151,22 +151,27 @@ class Engine:
             with anyio.fail_after(limit):
                 async with self.world.case(transcript) as world:
                     await check.function(world)
-        except Violation as violation:
-            verdict = judge(violation, check.level, self.profile)
-            return _Outcome(verdict, violation.expected, violation.observed, violation.deployed)
-        except NotApplicable as reason:
-            return _Outcome(Verdict.NOT_APPLICABLE, observed=str(reason))
-        except Http1Error as error:
-            broken = Violation("an exchange that completes", str(error))
-            return _Outcome(judge(broken, check.level, self.profile), broken.expected, broken.observed)
-        except TimeoutError:
-            slow = Violation(f"the case to end within {limit:g} s", "it did not")
-            return _Outcome(judge(slow, check.level, self.profile), slow.expected, slow.observed)
-        except Exception as error:  # a fault of the suite must never look like a verdict on the subject
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            observed = f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
-            return _Outcome(Verdict.ERROR, "a check that runs", observed)
+        except Exception as raised:
+            return self._outcome(_root(raised), check, limit)
         return _Outcome(Verdict.PASS)
+
+    def _outcome(self, error: Exception, check: Check, limit: float) -> _Outcome:
+        """Say what it means that a check raised this."""
+        match error:
+            case NotApplicable():
+                return _Outcome(Verdict.NOT_APPLICABLE, observed=str(error))
+            case Violation():
+                violation = error
+            case Http1Error():
+                violation = Violation("an exchange that completes", str(error))
+            case TimeoutError():
+                violation = Violation(f"the case to end within {limit:g} s", "it did not")
+            case _:  # a fault of the suite must never look like a verdict on the subject
+                where = traceback.extract_tb(error.__traceback__)[-1]
+                observed = f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
+                return _Outcome(Verdict.ERROR, "a check that runs", observed)
+        verdict = judge(violation, check.level, self.profile)
+        return _Outcome(verdict, violation.expected, violation.observed, violation.deployed)
 
     async def _control(self) -> str | None:
         """Do the honest exchange; return what went wrong, or None."""
@@ -180,3 +185,11 @@ class Engine:
         except TimeoutError:
             return "the honest exchange did not end in time"
         return None
+
+
+def _root(error: Exception) -> Exception:
+    """Return the exception that a task group wrapped; of several, the first that is no mere consequence."""
+    while isinstance(error, ExceptionGroup):
+        ranks = (Http1Error, Violation, NotApplicable)  # anything else is the suite's and comes before these
+        error = min(error.exceptions, key=lambda part: isinstance(part, ranks) + isinstance(part, Http1Error))
+    return error

@@ -18,9 +18,6 @@ from conformance.targets import LaunchTarget, Target, TargetFailed, UrlTarget, e
 from conformance.verdicts import Attribution, CaseResult, Profile, Verdict
 from conformance.version import VERSION
 
-JUDGED_ROLES = (Role.RELAY, Role.GATEWAY)
-"""The roles the runner can judge, in the order in which it does."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:

@@ -13,6 +13,7 @@ from anyio.abc import ObjectSendStream
 from conformance import runs
 from conformance.calibration import CALIBRATIONS
 from conformance.faults import Fault, faults
+from conformance.peers import JUDGED_ROLES
 from conformance.registry import Check, checks
 from conformance.results import Subject
 from conformance.roles import Role
@@ -60,7 +61,7 @@ async def trials(
             for fault in faults().values():
                 if include(fault.id):
                     group.start_soon(_send, limiter, send.clone(), _fault_trial, fault, limits)
-            for role in runs.JUDGED_ROLES:
+            for role in JUDGED_ROLES:
                 for name in CALIBRATIONS:
                     if include(f"{role}.calibration.{name}"):
                         group.start_soon(_send, limiter, send.clone(), _calibration_trial, (role, name), limits)

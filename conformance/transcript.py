@@ -21,6 +21,7 @@ class Transcript:
     """Collects the events of one case."""
 
     def __init__(self, case_id: str, seed: str) -> None:
+        self.case_id = case_id
         self._head = {"format": "openpcc-transcript", "version": 1, "case": case_id, "seed": seed}
         self._events: list[dict[str, Any]] = []
         self._size = 0
@@ -42,7 +43,7 @@ class Transcript:
     def write(self, folder: Path) -> Path:
         """Write the transcript to ``folder`` under the case's id and return the path."""
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{self._head['case']}.cborseq"
+        path = folder / f"{self.case_id}.cborseq"
         path.write_bytes(self.encode())
         return path
 

@@ -19,7 +19,8 @@ Point the relay's one upstream (its gateway URL) at the runner's gateway:
 The runner plays the relay in front of the gateway, and the bank and the router behind it.
 Point bank URL and router URL at the runner, and give the gateway keys whose seeds the runner knows:
   started by the runner   mode = "launch": one JSON line on the program's standard input says
-                          {"bank_url": …, "router_url": …, "keys": [{"id", "kem_id", "seed", "active_from", "active_until"}]}
+                          {"bank_url": …, "router_url": …, "keys": […]}, each key an object with
+                          id, kem_id, seed (32 bytes as hex), active_from and active_until (RFC 3339)
   already running         mode = "url":    listen = { bank = "127.0.0.1:3500", router = "127.0.0.1:3600" } and one
                           [[target.keys]] table per configured key (seed: 32 bytes as hex)""",
 }

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from conformance import runs
 from conformance.cli.options import fail, selected, selection_options
+from conformance.peers import JUDGED_ROLES
 from conformance.report import json_file
 from conformance.report.console import ConsoleReport, Listener
 from conformance.results import Exit, RunResult, Subject
@@ -64,7 +65,7 @@ def run(
         plans.append(runs.plan_of(run_file, found, replace(run_file.limits, **overrides)))
     if not loaded:
         found = selected(roles, include, exclude, requirements)
-        for role in runs.JUDGED_ROLES:
+        for role in JUDGED_ROLES:
             if mine := [check for check in found if check.role is role]:
                 plans.append(runs.embedded_plan(role, mine, Limits(**overrides)))
     raise SystemExit(int(_execute(plans, chosen, seed, json_path, verbose, run_files)))

@@ -8,6 +8,7 @@ import click
 from conformance import coverage, runs
 from conformance.cli.options import fail
 from conformance.operations import operations
+from conformance.peers import JUDGED_ROLES
 from conformance.registry import checks
 from conformance.requirements import chapters
 from conformance.results import Exit, RunResult
@@ -54,7 +55,7 @@ def computed() -> dict[str, str]:
     if result.exit() is not Exit.CLEAN:
         fail("the reference stack does not pass its own suite", Exit.SUITE_FAULT)
     try:
-        return coverage.verified_by(result.cases, played(), runs.JUDGED_ROLES)
+        return coverage.verified_by(result.cases, played(), JUDGED_ROLES)
     except coverage.CoverageIncomplete as error:
         fail(str(error), Exit.FAILED)
 
@@ -62,7 +63,7 @@ def computed() -> dict[str, str]:
 async def _run(result: RunResult) -> None:
     plans = [
         runs.embedded_plan(role, [check for check in checks().values() if check.role is role], Limits())
-        for role in runs.JUDGED_ROLES
+        for role in JUDGED_ROLES
     ]
     await runs.execute(plans, profile=result.profile, seed=result.seed, listeners=(), report=None, into=result)
 

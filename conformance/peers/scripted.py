@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 import anyio
 
+from conformance.targets import TargetFailed
 from conformance.verdicts import Violation
 from openpcc_ref.http1 import Fields, Http1Error, IncomingRequest, Responder, Server, Tap, listen
 
@@ -72,6 +73,9 @@ class Received:
 
 Answer = Callable[[Received, Responder], Awaitable[None]]
 
+_PATIENCE_S = 3600.0
+"""How long a neighbour keeps an idle connection: longer than any run, so that reusing one never races its end."""
+
 
 class ScriptedPeer:
     """A neighbour of the subject. ``answer`` is what it does with a request, until the next case."""
@@ -81,6 +85,7 @@ class ScriptedPeer:
         self._step_s = step_s
         self._server: Server | None = None
         self._arrived = anyio.Event()
+        self._failures: list[Exception] = []
         self.answer = honest
         self.requests: list[Received] = []
 
@@ -93,13 +98,25 @@ class ScriptedPeer:
         """Forget what arrived and become honest again."""
         self.answer = self._honest
         self.requests = []
+        self._failures = []
         self._arrived = anyio.Event()
+
+    def raise_failure(self) -> None:
+        """Raise what went wrong in this peer since the last reset, which is the suite's doing and not the subject's."""
+        for failure in self._failures:
+            raise failure
 
     @asynccontextmanager
     async def serve(self, *, host: str = "127.0.0.1", port: int = 0, tap: Tap | None = None) -> AsyncIterator[None]:
-        """Serve while the context is open."""
-        async with listen(self._handle, host=host, port=port, tap=tap) as server:
-            self._server = server
+        """Serve while the context is open. Raises :class:`TargetFailed` when the address cannot be listened on."""
+        async with AsyncExitStack() as stack:
+            listening = listen(
+                self._handle, host=host, port=port, tap=tap, step_s=_PATIENCE_S, failed=self._note_failure
+            )
+            try:
+                self._server = await stack.enter_async_context(listening)
+            except OSError as error:
+                raise TargetFailed(f"cannot listen on {host}:{port}: {error.strerror}") from error
             yield
 
     @asynccontextmanager
@@ -126,12 +143,17 @@ class ScriptedPeer:
         self.requests.append(received)
         arrived, self._arrived = self._arrived, anyio.Event()
         arrived.set()
-        async with anyio.create_task_group() as group:
-            group.start_soon(received.take, request)
-            await self.answer(received, responder)
-            if not received.ended:
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(received.take, request)
+                await self.answer(received, responder)
                 await received.end()
-            group.cancel_scope.cancel()
+                group.cancel_scope.cancel()
+        except* (Violation, Http1Error):
+            pass  # the check sees what follows from it, on the other side
+
+    def _note_failure(self, failure: Exception) -> None:
+        self._failures.append(failure)
 
 
 async def answer_after_request(

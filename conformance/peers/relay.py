@@ -1,0 +1,188 @@
+"""The world around a relay: the runner is the client in front of it and the gateway behind it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from conformance.peers.address import listen_address, own_address
+from conformance.peers.scripted import Received, ScriptedPeer, answer_after_request
+from conformance.runfile import Limits, TargetSettings
+from conformance.targets import RunningTarget, Target
+from conformance.transcript import Transcript
+from conformance.verdicts import expect
+from openpcc_ref.http1 import Connection, Fields, IncomingResponse, Responder, Tap, connect, exchange
+
+REQUEST = b"message/ohttp-req"
+CHUNKED_REQUEST = b"message/ohttp-chunked-req"
+RESPONSE = b"message/ohttp-res"
+CHUNKED_RESPONSE = b"message/ohttp-chunked-res"
+
+_REQUEST_HEADER = bytes.fromhex("01003000010001")
+_ENC_LENGTH = 1120
+_SEALED_CHUNK = b"\x42\x24"
+"""The length of a chunk of 532 plaintext bytes, sealed, as varint."""
+
+
+@dataclass(slots=True, kw_only=True)
+class RelayCase:
+    """What a check of the relay has at hand."""
+
+    url: str
+    gateway: ScriptedPeer
+    elsewhere: ScriptedPeer
+    """A server that the relay has no business with."""
+    resource: bytes
+    """The request target of the gateway resource."""
+    client_address: str
+    """Where the client's connections come from."""
+    step_s: float
+    tap: Tap
+    random: random.Random
+
+    @property
+    def target(self) -> bytes:
+        """The request target of the relay resource."""
+        return (urlsplit(self.url).path or "/").encode()
+
+    def request(self) -> bytes:
+        """Return what an unchunked encapsulated request looks like from outside; different at each call."""
+        return _REQUEST_HEADER + self.random.randbytes(_ENC_LENGTH + 532 + 16)
+
+    def response(self) -> bytes:
+        """Return what an unchunked encapsulated response looks like from outside; different at each call."""
+        return self.random.randbytes(16 + 532 + 16)
+
+    def request_pieces(self, chunks: int = 3) -> list[bytes]:
+        """Return a chunked encapsulated request by pieces: the start, each chunk, the final chunk."""
+        return [_REQUEST_HEADER + self.random.randbytes(_ENC_LENGTH), *self._pieces(chunks)]
+
+    def response_pieces(self, chunks: int = 3) -> list[bytes]:
+        """Return a chunked encapsulated response by pieces: the nonce, each chunk, the final chunk."""
+        return [self.random.randbytes(16), *self._pieces(chunks)]
+
+    def canary(self) -> bytes:
+        """Return a marked value that occurs nowhere else."""
+        return b"canary" + self.random.randbytes(12).hex().encode()
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[Connection]:
+        """Connect to the relay as one client."""
+        async with connect(self.url, tap=self.tap, step_s=self.step_s) as connection:
+            yield connection
+
+    async def post(
+        self, content: bytes, *, media_type: bytes = REQUEST, fields: Fields = (), target: bytes | None = None
+    ) -> tuple[IncomingResponse, bytes]:
+        """Send content with its length over a connection of its own and return the whole response."""
+        own = ((b"content-type", media_type), *fields)
+        return await exchange(self.url, b"POST", target or self.target, own, content, tap=self.tap, step_s=self.step_s)
+
+    def _pieces(self, chunks: int) -> list[bytes]:
+        sealed = [_SEALED_CHUNK + self.random.randbytes(548) for _ in range(chunks)]
+        return [*sealed, b"\0" + self.random.randbytes(16)]
+
+
+async def honest_answer(received: Received, responder: Responder) -> None:
+    """Answer as a gateway that opens the request and gets a response of one block."""
+    await answer_after_request(received, responder, 200, ((b"content-type", RESPONSE),), bytes(16 + 532 + 16))
+
+
+@dataclass(slots=True, kw_only=True)
+class RelayWorld:
+    """The parties around one relay (``conformance.engine.World``)."""
+
+    subject: RunningTarget
+    gateway: ScriptedPeer
+    elsewhere: ScriptedPeer
+    seed: str
+    step_s: float
+    resource: bytes | None
+    """The target of the gateway resource; None until the first honest exchange shows where it is configured."""
+    taps: Taps
+    capabilities: frozenset[str] = frozenset()
+    _randomness: random.Random = field(default_factory=lambda: random.Random(0))
+
+    @asynccontextmanager
+    async def case(self, transcript: Transcript) -> AsyncIterator[RelayCase]:
+        """Open the world for one case."""
+        self._reset(random.Random(f"{self.seed}/{transcript.case_id}"))
+        self.taps.transcript = transcript
+        try:
+            yield self._case(self.resource or b"/")
+        finally:
+            self.taps.transcript = None
+            self.gateway.raise_failure()
+            self.elsewhere.raise_failure()
+
+    async def honest_exchange(self) -> None:
+        """Do one exchange that reaches the gateway and comes back as 200."""
+        self._reset(self._randomness)
+        case = self._case(b"/")
+        response, _ = await case.post(case.request())
+        expect(response.status == 200, expected="status 200", observed=f"status {response.status}")
+        arrived = await self.gateway.arrival()
+        if self.resource is None:
+            self.resource = arrived.target
+
+    def _reset(self, randomness: random.Random) -> None:
+        self._randomness = randomness
+        self.gateway.reset()
+        self.elsewhere.reset()
+
+    def _case(self, resource: bytes) -> RelayCase:
+        return RelayCase(
+            url=self.subject.url,
+            gateway=self.gateway,
+            elsewhere=self.elsewhere,
+            resource=resource,
+            client_address=own_address(self.subject.url),
+            step_s=self.step_s,
+            tap=self.taps.of("client"),
+            random=self._randomness,
+        )
+
+
+class Taps:
+    """Taps of the runner's parties; what they are told goes into the transcript of the case that is open."""
+
+    def __init__(self) -> None:
+        self.transcript: Transcript | None = None
+
+    def of(self, party: str) -> Tap:
+        """Return the tap for the connections of one party."""
+
+        def tap(connection: int, direction: str, time: float, data: bytes) -> None:
+            if self.transcript is not None:
+                self.transcript.record(party, connection, direction, time, data)
+
+        return tap
+
+
+@asynccontextmanager
+async def open_relay_world(
+    target: Target, settings: TargetSettings, *, seed: str, limits: Limits
+) -> AsyncIterator[RelayWorld]:
+    """Start gateway and decoy, then the relay with the gateway's URL as its upstream."""
+    step_s = limits.step_s * limits.scale
+    gateway = ScriptedPeer(honest_answer, step_s=step_s)
+    elsewhere = ScriptedPeer(honest_answer, step_s=step_s)
+    taps = Taps()
+    host, port = listen_address(settings, "gateway")
+    async with (
+        gateway.serve(host=host, port=port, tap=taps.of("gateway")),
+        elsewhere.serve(tap=taps.of("elsewhere")),
+        target.start({"gateway_url": f"{gateway.url}/"}) as subject,
+    ):
+        yield RelayWorld(
+            subject=subject,
+            gateway=gateway,
+            elsewhere=elsewhere,
+            seed=seed,
+            step_s=step_s,
+            resource=b"/" if settings.mode == "launch" else None,
+            taps=taps,
+        )
