@@ -119,8 +119,9 @@ class ChunkOpener:
             where=self._where,
             expected="a final chunk before the end of the content",
         )
+        plaintext = self._open(len(self._buffer), FINAL_AAD) if self._length == 0 else b""
         self.final_seen = True
-        return self._open(len(self._buffer), FINAL_AAD) if self._length == 0 else b""
+        return plaintext
 
     @property
     def opened(self) -> bool:
