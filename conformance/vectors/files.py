@@ -12,7 +12,7 @@ import jsonschema
 from conformance import resources
 from conformance.vectors.case import Case
 
-CONCEPTS = ("binary_http", "hpke", "oblivious_http")
+CONCEPTS = ("binary_http", "hpke", "oblivious_http", "compute_message")
 """The vector files, in the order in which the chapters build on each other."""
 
 _MEMBERS = (
