@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -41,6 +41,12 @@ class Settings:
         """Take a number in a closed range."""
         value = self._take(name, int, "a number")
         _require(not isinstance(value, bool) and low <= value <= high, "value", self._path(name), f"{low} to {high}")
+        return value
+
+    def choice(self, name: str, among: Collection[int]) -> int:
+        """Take one of some numbers."""
+        value = self._take(name, int, "a number")
+        _require(value in among, "value", self._path(name), f"one of {', '.join(map(str, sorted(among)))}")
         return value
 
     def hex_bytes(self, name: str, length: int) -> bytes:

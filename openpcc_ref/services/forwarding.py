@@ -106,7 +106,7 @@ async def open_upstream(url: str, step_s: float) -> AsyncIterator[Upstream]:
 async def both_ways(request: Step, response: Step) -> None:
     """Pass a request on and its response back side by side; when the response is over, so is the request.
 
-    What either raises is raised as it is.
+    What either raises is raised as it is; if both do, the upstream's failure is taken for the consequence.
     """
     try:
         async with anyio.create_task_group() as group:
@@ -114,12 +114,12 @@ async def both_ways(request: Step, response: Step) -> None:
             await response()
             group.cancel_scope.cancel()
     except ExceptionGroup as failures:
-        raise _first(failures) from None
+        raise _cause(failures) from None
 
 
-def _first(failures: ExceptionGroup[Exception]) -> Exception:
-    failure = failures.exceptions[0]
-    return _first(failure) if isinstance(failure, ExceptionGroup) else failure
+def _cause(failures: ExceptionGroup[Exception]) -> Exception:
+    causes = [_cause(part) if isinstance(part, ExceptionGroup) else part for part in failures.exceptions]
+    return next((cause for cause in causes if not isinstance(cause, UpstreamFailed)), causes[0])
 
 
 def framing(message: IncomingRequest | IncomingResponse) -> Fields:
