@@ -2,7 +2,7 @@
 
 The first item describes the case; each further item is one read or write:
 ``{"t": seconds, "party": …, "connection": n, "direction": "in" | "out", "data": bytes}``, in the order seen by the
-runner. ``party`` is the role the runner plays on that connection.
+runner; ``t`` counts from the first. ``party`` is the role the runner plays on that connection.
 """
 
 from __future__ import annotations
@@ -24,16 +24,19 @@ class Transcript:
         self.case_id = case_id
         self._head = {"format": "openpcc-transcript", "version": 1, "case": case_id, "seed": seed}
         self._events: list[dict[str, Any]] = []
+        self._started: float | None = None
         self._size = 0
         self._left_out = 0
 
     def record(self, party: str, connection: int, direction: str, time: float, data: bytes) -> None:
-        """Add one read or write."""
+        """Add one read or write at a monotonic time in seconds."""
+        self._started = time if self._started is None else self._started
         if self._size + len(data) > MAX_BYTES:
             self._left_out += 1
             return
         self._size += len(data)
-        self._events.append({"t": time, "party": party, "connection": connection, "direction": direction, "data": data})
+        event = {"t": round(time - self._started, 6), "party": party, "connection": connection}
+        self._events.append({**event, "direction": direction, "data": data})
 
     def encode(self) -> bytes:
         """Return the CBOR sequence."""

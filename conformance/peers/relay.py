@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from conformance.peers.address import listen_address, own_address
@@ -40,7 +40,7 @@ class RelayCase:
     client_address: str
     """Where the client's connections come from."""
     step_s: float
-    tap: Tap
+    taps: Taps
     random: random.Random
 
     @property
@@ -68,10 +68,14 @@ class RelayCase:
         """Return a marked value that occurs nowhere else."""
         return b"canary" + self.random.randbytes(12).hex().encode()
 
+    def arrived(self, peer: str = "gateway") -> list[bytes]:
+        """Return the raw bytes that came in at a peer so far, one item for each of its connections."""
+        return [bytes(data) for data in self.taps.inputs.get(peer, {}).values()]
+
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[Connection]:
         """Connect to the relay as one client."""
-        async with connect(self.url, tap=self.tap, step_s=self.step_s) as connection:
+        async with connect(self.url, tap=self.taps.of("client"), step_s=self.step_s) as connection:
             yield connection
 
     async def post(
@@ -79,7 +83,9 @@ class RelayCase:
     ) -> tuple[IncomingResponse, bytes]:
         """Send content with its length over a connection of its own and return the whole response."""
         own = ((b"content-type", media_type), *fields)
-        return await exchange(self.url, b"POST", target or self.target, own, content, tap=self.tap, step_s=self.step_s)
+        return await exchange(
+            self.url, b"POST", target or self.target, own, content, tap=self.taps.of("client"), step_s=self.step_s
+        )
 
     def _pieces(self, chunks: int) -> list[bytes]:
         sealed = [_SEALED_CHUNK + self.random.randbytes(548) for _ in range(chunks)]
@@ -103,37 +109,36 @@ class RelayWorld:
     resource: bytes | None
     """The target of the gateway resource; None until the first honest exchange shows where it is configured."""
     taps: Taps
+    randomness: random.Random
+    """For honest exchanges; each case has its own, so that one case can be repeated alone."""
     capabilities: frozenset[str] = frozenset()
-    _randomness: random.Random = field(default_factory=lambda: random.Random(0))
 
     @asynccontextmanager
     async def case(self, transcript: Transcript) -> AsyncIterator[RelayCase]:
         """Open the world for one case."""
-        self._reset(random.Random(f"{self.seed}/{transcript.case_id}"))
-        self.taps.transcript = transcript
+        self._reset(transcript)
         try:
-            yield self._case(self.resource or b"/")
+            yield self._case(self.resource or b"/", random.Random(f"{self.seed}/{transcript.case_id}"))
         finally:
-            self.taps.transcript = None
             self.gateway.raise_failure()
             self.elsewhere.raise_failure()
 
     async def honest_exchange(self) -> None:
         """Do one exchange that reaches the gateway and comes back as 200."""
-        self._reset(self._randomness)
-        case = self._case(b"/")
+        self._reset(None)
+        case = self._case(b"/", self.randomness)
         response, _ = await case.post(case.request())
         expect(response.status == 200, expected="status 200", observed=f"status {response.status}")
         arrived = await self.gateway.arrival()
         if self.resource is None:
             self.resource = arrived.target
 
-    def _reset(self, randomness: random.Random) -> None:
-        self._randomness = randomness
+    def _reset(self, transcript: Transcript | None) -> None:
+        self.taps.reset(transcript)
         self.gateway.reset()
         self.elsewhere.reset()
 
-    def _case(self, resource: bytes) -> RelayCase:
+    def _case(self, resource: bytes, randomness: random.Random) -> RelayCase:
         return RelayCase(
             url=self.subject.url,
             gateway=self.gateway,
@@ -141,21 +146,30 @@ class RelayWorld:
             resource=resource,
             client_address=own_address(self.subject.url),
             step_s=self.step_s,
-            tap=self.taps.of("client"),
-            random=self._randomness,
+            taps=self.taps,
+            random=randomness,
         )
 
 
 class Taps:
-    """Taps of the runner's parties; what they are told goes into the transcript of the case that is open."""
+    """Taps of the runner's parties; what they are told in a case goes into its transcript and is kept by party."""
 
     def __init__(self) -> None:
+        self.inputs: dict[str, dict[int, bytearray]] = {}
+        """Party to connection to the bytes that came in, since the last reset."""
         self.transcript: Transcript | None = None
+
+    def reset(self, transcript: Transcript | None) -> None:
+        """Begin a case, or an exchange of which nothing is recorded."""
+        self.transcript = transcript
+        self.inputs = {}
 
     def of(self, party: str) -> Tap:
         """Return the tap for the connections of one party."""
 
         def tap(connection: int, direction: str, time: float, data: bytes) -> None:
+            if direction == "in":
+                self.inputs.setdefault(party, {}).setdefault(connection, bytearray()).extend(data)
             if self.transcript is not None:
                 self.transcript.record(party, connection, direction, time, data)
 
@@ -185,4 +199,5 @@ async def open_relay_world(
             step_s=step_s,
             resource=b"/" if settings.mode == "launch" else None,
             taps=taps,
+            randomness=random.Random(seed),
         )
