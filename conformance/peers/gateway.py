@@ -7,15 +7,17 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from random import Random
 from urllib.parse import urlsplit
 
+from conformance.peers.address import listen_address
 from conformance.peers.envelope import Content, Envelope, Opened, Outer, expect_refused, open_outer
 from conformance.peers.gateway_keys import KeyRing, launch_keys, mint_keys
+from conformance.peers.relay import Taps
 from conformance.peers.scripted import Received, ScriptedPeer, answer_after_request
 from conformance.runfile import Limits, TargetSettings
 from conformance.targets import RunningTarget, Target, TargetFailed
 from conformance.transcript import Transcript
 from conformance.verdicts import expect
 from openpcc_ref.binary_http import Request, RequestHead, encode_request
-from openpcc_ref.http1 import Connection, Fields, Http1Error, IncomingResponse, Responder, Tap, connect
+from openpcc_ref.http1 import Connection, Fields, Http1Error, IncomingResponse, Responder, connect
 from openpcc_ref.oblivious_http import Form, KeyConfig, ResponseContext, ResponseOpener
 from openpcc_ref.sources import Clock, RandomSource, system_clock, system_random
 
@@ -110,7 +112,7 @@ class GatewayWorld:
         # Encapsulations are fresh even where a run is repeated: a gateway may refuse an enc it has seen.
         self.random = random
         self._seed = seed
-        self._transcript: Transcript | None = None
+        self.taps = Taps()
         self.bank = ScriptedPeer(_honest, step_s=step_s)
         self.router = ScriptedPeer(_honest, step_s=step_s)
 
@@ -122,18 +124,18 @@ class GatewayWorld:
     @asynccontextmanager
     async def case(self, transcript: Transcript) -> AsyncIterator[GatewayWorld]:
         """Record everything, with honest peers that remember nothing."""
-        self._transcript = transcript
-        self.bank.reset()
-        self.router.reset()
+        self._reset()
+        self.taps.transcript = transcript
         try:
             yield self
         finally:
-            self._transcript = None
-            self.bank.reset()
-            self.router.reset()
+            self.taps.transcript = None
+            self.bank.raise_failure()
+            self.router.raise_failure()
 
     async def honest_exchange(self) -> None:
         """Ask the router for a sign of life."""
+        self._reset()
         await self.control(Form.UNCHUNKED, self.key)
 
     async def control(self, form: Form, key: KeyConfig | None = None) -> None:
@@ -144,6 +146,9 @@ class GatewayWorld:
             expected=f"pong for an honest {form} request",
             observed=str(reply),
         )
+        self._reset()
+
+    def _reset(self) -> None:
         self.bank.reset()
         self.router.reset()
 
@@ -204,7 +209,7 @@ class GatewayWorld:
         media_type = form.request_media_type if isinstance(form, Form) else form
         typed: Fields = ((b"content-type", media_type),) if media_type is not None else ()
         hint: Fields = ((b"incremental", b"?1"),) if form is Form.CHUNKED else ()
-        async with connect(self.subject.url, tap=self.tap("relay"), step_s=self.step_s) as connection:
+        async with connect(self.subject.url, tap=self.taps.of("relay"), step_s=self.step_s) as connection:
             await connection.send_head(method, self.target, (*typed, *hint, *fields))
             yield Exchange(connection)
 
@@ -241,15 +246,6 @@ class GatewayWorld:
         """Return what bank and router saw so far."""
         return [*self.bank.requests, *self.router.requests]
 
-    def tap(self, party: str) -> Tap:
-        """Return what records the bytes of one party in the transcript of the current case."""
-
-        def record(connection: int, direction: str, time: float, data: bytes) -> None:
-            if self._transcript is not None:
-                self._transcript.record(party, connection, direction, time, data)
-
-        return record
-
 
 @asynccontextmanager
 async def open_gateway_world(
@@ -266,8 +262,8 @@ async def open_gateway_world(
     world = GatewayWorld(_NotStarted(), ring, seed=seed, step_s=limits.step_s * limits.scale)
     async with AsyncExitStack() as stack:
         for name, peer in (("bank", world.bank), ("router", world.router)):
-            host, port = _address(settings, name)
-            await stack.enter_async_context(peer.serve(host=host, port=port, tap=world.tap(name)))
+            host, port = listen_address(settings, name)
+            await stack.enter_async_context(peer.serve(host=host, port=port, tap=world.taps.of(name)))
         config = {"bank_url": world.bank.url, "router_url": world.router.url, "keys": launch_keys(keys)}
         world.subject = await stack.enter_async_context(target.start(config))
         yield world
@@ -283,16 +279,6 @@ class _NotStarted:
 
     def epitaph(self) -> str:
         return ""
-
-
-def _address(settings: TargetSettings, name: str) -> tuple[str, int]:
-    address = settings.listen.get(name)
-    if address is None and settings.mode == "launch":
-        return "127.0.0.1", 0
-    host, _, port = (address or "").rpartition(":")
-    if not host or not port.isdigit():
-        raise TargetFailed(f"target.listen.{name}: expected host:port, where the gateway has been told to find it")
-    return host.strip("[]"), int(port)
 
 
 async def _honest(received: Received, responder: Responder) -> None:
