@@ -15,7 +15,7 @@ from anyio.streams.tls import TLSStream
 from openpcc_ref.http1.errors import Failure, Http1Error
 from openpcc_ref.http1.messages import Chunk, Fields, Tap, field_value
 from openpcc_ref.http1.sockets import SocketStream, connect_tcp
-from openpcc_ref.http1.wire import Wire, lines, make
+from openpcc_ref.http1.wire import Wire, is_chunked, lines, make
 
 STEP_S = 5.0
 """How long a client waits for its peer at each step, in seconds."""
@@ -39,7 +39,7 @@ class IncomingResponse:
         """Yield the content as it arrives; afterwards ``trailers`` is set. Raises :class:`Http1Error`."""
         if self.complete:
             return
-        async for piece in self._wire.body("response content"):
+        async for piece in self._wire.body("response content", chunked=is_chunked(self.fields)):
             if isinstance(piece, Chunk):
                 yield piece
             else:

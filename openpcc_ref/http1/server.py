@@ -16,7 +16,7 @@ from anyio.abc import TaskGroup
 from openpcc_ref.http1.errors import Failure, Http1Error, is_http1_error
 from openpcc_ref.http1.messages import Chunk, Fields, Tap
 from openpcc_ref.http1.sockets import SocketStream, listen_tcp
-from openpcc_ref.http1.wire import Wire, lines, make
+from openpcc_ref.http1.wire import Wire, is_chunked, lines, make
 
 STEP_S = 60.0
 """How long a server waits for its peer at each step, in seconds."""
@@ -50,7 +50,7 @@ class IncomingRequest:
             await self._wire.send_event(h11.InformationalResponse(status_code=100, headers=[]), "100 (Continue)")
         if self.complete:
             return
-        async for piece in self._wire.body("request content"):
+        async for piece in self._wire.body("request content", chunked=is_chunked(self.fields)):
             if isinstance(piece, Chunk):
                 yield piece
             else:

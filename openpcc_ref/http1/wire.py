@@ -36,6 +36,7 @@ class Wire:
         self._stream: ByteStream = stream or socket
         self._tap = tap
         self._ended = False
+        self._between_chunks = True
 
     async def next_event(self, where: str, expected: str) -> Any:
         """Return the next event from the peer; ``where`` and ``expected`` describe the wait in errors."""
@@ -80,13 +81,16 @@ class Wire:
                 self._tap(self.id, "out", anyio.current_time(), data)
             await self._stream.send(data)
 
-    async def body(self, where: str) -> AsyncIterator[Chunk | h11.EndOfMessage]:
+    async def body(self, where: str, *, chunked: bool) -> AsyncIterator[Chunk | h11.EndOfMessage]:
         """Yield the content that comes next, then the event that ends it."""
         while True:
             event = await self.next_event(where, "the rest of the content")
             if isinstance(event, h11.Data):
-                yield Chunk(bytes(event.data), event.chunk_start, event.chunk_end)
+                # h11 forgets that a chunk starts when its size arrives before its data.
+                starts, self._between_chunks = chunked and self._between_chunks, event.chunk_end
+                yield Chunk(bytes(event.data), starts, event.chunk_end)
                 continue
+            self._between_chunks = True
             if not isinstance(event, h11.EndOfMessage):
                 raise Http1Error(Failure.CLOSED, where=where, expected="the rest of the content")
             yield event
@@ -135,6 +139,11 @@ def make(kind: Any, **values: Any) -> Any:
         return kind(**values)
     except h11.LocalProtocolError as error:
         raise ValueError(f"{kind.__name__}: {error}") from error
+
+
+def is_chunked(fields: Fields) -> bool:
+    """Say whether the content of a message comes in the chunked transfer coding, the only one h11 admits."""
+    return any(name == b"transfer-encoding" for name, _ in fields)
 
 
 def lines(headers: Any) -> Fields:
