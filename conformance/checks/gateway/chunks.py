@@ -93,7 +93,10 @@ async def any_size(world: GatewayWorld) -> None:
     for size in (1, 7, 1000, 4096):
         content = _CONTENT[:60] if size == 1 else _CONTENT
         plain = encode_request(compute(content), indeterminate=True)
-        cut: Cut = lambda envelope, size=size, plain=plain: envelope.chunked(plain, size)  # noqa: E731
+
+        def cut(envelope: Envelope, size: int = size, plain: bytes = plain) -> list[bytes]:
+            return envelope.chunked(plain, size)
+
         await _accepted(world, cut, f"chunks of {size} bytes", content=content)
 
 
@@ -122,7 +125,10 @@ async def largest(world: GatewayWorld) -> None:
     """Its sealed length of 16400 is the first that needs a varint of four bytes."""
     content = bytes(16000)
     plaintext = encode_request(compute(content), indeterminate=True, pad_to=16384)
-    cut: Cut = lambda envelope: [envelope.start, envelope.chunk(plaintext), envelope.final()]  # noqa: E731
+
+    def cut(envelope: Envelope) -> list[bytes]:
+        return [envelope.start, envelope.chunk(plaintext), envelope.final()]
+
     await _accepted(world, cut, "a chunk of 16384 bytes", content=content, deployed="OHT-D04")
 
 
@@ -210,15 +216,11 @@ async def huge_length(world: GatewayWorld) -> None:
 async def short_length(world: GatewayWorld) -> None:
     """The first chunk declares 1 and 15 bytes."""
     for length in (1, 15):
-        await _first_refused(
-            world,
-            lambda envelope, length=length: [  # type: ignore[misc]
-                envelope.start,
-                encode_varint(length) + bytes(length),
-                *envelope.chunked(_PLAINTEXT)[1:],
-            ],
-            f"a chunk of {length} bytes",
-        )
+
+        def cut(envelope: Envelope, length: int = length) -> list[bytes]:
+            return [envelope.start, encode_varint(length) + bytes(length), *envelope.chunked(_PLAINTEXT)[1:]]
+
+        await _first_refused(world, cut, f"a chunk of {length} bytes")
 
 
 @check(
@@ -350,7 +352,10 @@ async def final_missing_known_length(world: GatewayWorld) -> None:
 async def truncated(world: GatewayWorld) -> None:
     """The HTTP content ends cleanly inside a chunk, inside a length, and inside the final chunk."""
     for cut_off in (17, 16, 1, 100):
-        cut: Cut = lambda envelope, n=cut_off: [b"".join(envelope.chunked(_PLAINTEXT))[:-n]]  # noqa: E731
+
+        def cut(envelope: Envelope, cut_off: int = cut_off) -> list[bytes]:
+            return [b"".join(envelope.chunked(_PLAINTEXT))[:-cut_off]]
+
         await _never_completed(world, cut, f"a request {cut_off} bytes short")
 
 
