@@ -41,7 +41,8 @@ _consequences: dict[str, tuple[str, ...]] = {
     "oblivious-http.key-config.algorithms-length": ("oblivious-http.key-config.algorithm",),
     # A list entry that ends too early is a truncated configuration.
     "oblivious-http.key-configs.truncated": tuple(
-        f"oblivious-http.key-config.{fault}" for fault in ("truncated", "kem", "public-key", "algorithms-length", "algorithm")
+        f"oblivious-http.key-config.{fault}"
+        for fault in ("truncated", "kem", "public-key", "algorithms-length", "algorithm")
     ),
     # Where no period is, none names a key.
     "oblivious-http.key-selection.none-active": ("oblivious-http.key-selection.no-configuration",),

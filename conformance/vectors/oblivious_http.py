@@ -32,9 +32,9 @@ def cases() -> Iterator[Case]:
     yield from oblivious_http_keys.cases()
     for name in EXCHANGES:
         yield from exchange(name)
-    for name in ("x25519-chacha20-poly1305", "deployed"):
-        yield from _refused_whole_request(name)
-        yield from _refused_whole_response(name)
+    yield from _refused_whole_request("x25519-chacha20-poly1305")
+    yield from _refused_whole_response("x25519-chacha20-poly1305")
+    yield from _refused_hybrid_request()
     yield from oblivious_http_streams.cases("x25519-chacha20-poly1305")
 
 
@@ -70,11 +70,6 @@ def _refused_whole_request(name: str) -> Iterator[Case]:
     }
     for fault, (octets, comment) in refused.items():
         yield _refused_request(control, fault, comment, "oblivious-http.request.open", octets)
-    if kem_id is KemId.X25519_KYBER768_DRAFT00:
-        octets = flipped(message, 7 + 32)
-        yield _refused_request(
-            control, "enc-kyber-byte", "first Kyber byte of enc", "oblivious-http.request.open", octets
-        )
     zero = message[:14] + "00" * 32 + message[14 + 64 :]
     code = "oblivious-http.request.decapsulation"
     yield _refused_request(control, "enc-zero", "X25519 key in enc is zero", code, zero)
@@ -85,6 +80,22 @@ def _refused_whole_request(name: str) -> Iterator[Case]:
         )
     chunked = {**control.input, "form": str(Form.CHUNKED)}
     yield edited(control, "opened-as-chunked", "opened in the other form", code_of(control, chunked), form="chunked")
+
+
+def _refused_hybrid_request() -> Iterator[Case]:
+    """Faults in either part of a hybrid encapsulation; a bad Kyber part shows only when nothing can be opened."""
+    case_id = "oblivious-http.open-request.deployed.whole"
+    control = opened_request(sealed_request(case_id, "deployed", Form.UNCHUNKED), case_id)
+    yield control
+    message = control.input["encapsulated_request"]
+    for fault, position in {"enc-x25519-byte": 7, "enc-kyber-byte": 39, "enc-last-byte": 1126, "last-byte": -1}.items():
+        comment = f"one bit differs: {fault.replace('-', ' ')}"
+        yield _refused_request(control, fault, comment, "oblivious-http.request.open", flipped(message, position))
+    zero = message[:14] + "00" * 32 + message[14 + 64 :]
+    code = "oblivious-http.request.decapsulation"
+    yield _refused_request(control, "enc-x25519-zero", "X25519 key in enc is zero", code, zero)
+    code = "oblivious-http.request.truncated"
+    yield _refused_request(control, "cut-1126", "last byte of enc missing", code, message[: 2 * 1126])
 
 
 def _refused_request(control: Case, fault: str, comment: str, code: str, message: str) -> Case:
