@@ -125,8 +125,7 @@ def blind_sign(key: PrivateKey, blinded_message: bytes, metadata: bytes) -> byte
     )
     number %= public.modulus
     exponent = derive_exponent(public, metadata)
-    private_exponent = gmpy2.invert(exponent, (key.p - 1) * (key.q - 1))
-    signature = int(gmpy2.powmod_sec(number, private_exponent, public.modulus))
+    signature = _private_operation(key, number, exponent)
     require(
         gmpy2.powmod(signature, exponent, public.modulus) == number,
         CreditRejected,
@@ -135,6 +134,17 @@ def blind_sign(key: PrivateKey, blinded_message: bytes, metadata: bytes) -> byte
         expected="a computation without faults",
     )
     return signature.to_bytes(public.length, "big")
+
+
+def _private_operation(key: PrivateKey, number: int, exponent: int) -> int:
+    """Return ``number`` raised to the inverse of ``exponent``, through both primes (RFC 8017 section 5.2.1).
+
+    A fault in one of the two halves would give the primes away; the caller checks the result before it leaves.
+    """
+    p, q = key.p, key.q
+    modulo_p = gmpy2.powmod_sec(number % p, gmpy2.invert(exponent, p - 1), p)
+    modulo_q = gmpy2.powmod_sec(number % q, gmpy2.invert(exponent, q - 1), q)
+    return int(modulo_q + (modulo_p - modulo_q) * gmpy2.invert(q, p) % p * q)
 
 
 def finalize(state: BlindingState, blind_signature: bytes) -> bytes:

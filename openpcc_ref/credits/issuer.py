@@ -10,7 +10,7 @@ from openpcc_ref.credits.credit import AnyCredit, UnblindedCredit
 from openpcc_ref.credits.currency import ATTESTATION, CurrencyValue
 from openpcc_ref.credits.errors import CreditRejected
 from openpcc_ref.credits.nonce import draw_nonce
-from openpcc_ref.credits.rsa_keys import PrivateKey, require_currency_key
+from openpcc_ref.credits.rsa_keys import PrivateKey, require_currency_key, require_safe_primes
 from openpcc_ref.errors import require
 from openpcc_ref.protobuf import credit_pb2
 from openpcc_ref.sources import Clock, RandomSource
@@ -49,6 +49,7 @@ class Issuer:
 
     def __init__(self, key: PrivateKey, *, random: RandomSource, clock: Clock, allow_test_key: bool = False) -> None:
         require_currency_key(key.public_key, allow_test_key=allow_test_key)
+        require_safe_primes(key)
         self.key = key.public_key
         self._private_key = key
         self._random = random

@@ -55,12 +55,19 @@ class PrivateKey:
 
 
 def private_key(p: int, q: int) -> PrivateKey:
-    """Return the key of two distinct safe primes. Requirements: PAY-040.
+    """Return the key of two distinct safe primes. Requirements: PAY-040. Raises as :func:`require_safe_primes` does."""
+    key = PrivateKey(p, q)
+    require_safe_primes(key)
+    return key
+
+
+def require_safe_primes(key: PrivateKey) -> None:
+    """Refuse a key under which some value may have no private exponent. Requirements: PAY-040.
 
     Raises :class:`CreditRejected` with ``blind-rsa.key.equal-primes`` or ``blind-rsa.key.unsafe-prime``.
     """
-    require(p != q, CreditRejected, "blind-rsa.key.equal-primes", where="q", expected="another prime than p")
-    for name, number in (("p", p), ("q", q)):
+    require(key.p != key.q, CreditRejected, "blind-rsa.key.equal-primes", where="q", expected="another prime than p")
+    for name, number in (("p", key.p), ("q", key.q)):
         require(
             is_safe_prime(number),
             CreditRejected,
@@ -68,7 +75,6 @@ def private_key(p: int, q: int) -> PrivateKey:
             where=name,
             expected="a prime whose half, rounded down, is prime too",
         )
-    return PrivateKey(p, q)
 
 
 def require_currency_key(key: PublicKey, *, allow_test_key: bool) -> None:
