@@ -27,7 +27,7 @@ Point bank URL and router URL at the runner, and give the gateway keys whose see
 
 
 @click.command()
-@click.argument("role", type=click.Choice([*Role]))
+@click.argument("role", type=click.Choice([role.value for role in Role]))
 def needs(role: str) -> None:
     """Say what ROLE must be given before it can be judged."""
     asked = Role(role)

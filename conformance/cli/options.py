@@ -24,7 +24,13 @@ def fail(message: str, code: Exit = Exit.USAGE) -> NoReturn:
 def selection_options(command: Decorated) -> Decorated:
     """Add the options that select checks."""
     options = (
-        click.option("--role", "roles", multiple=True, type=click.Choice([*Role]), help="Only checks of this role."),
+        click.option(
+            "--role",
+            "roles",
+            multiple=True,
+            type=click.Choice([role.value for role in Role]),
+            help="Only checks of this role.",
+        ),
         click.option(
             "--only",
             "include",

@@ -25,7 +25,11 @@ from conformance.verdicts import CaseResult, Profile
 @click.command()
 @click.argument("run_files", nargs=-1, metavar="[RUN_FILE]...", type=click.Path(path_type=Path))
 @selection_options
-@click.option("--profile", type=click.Choice([*Profile]), help="What to measure against (default: strict).")
+@click.option(
+    "--profile",
+    type=click.Choice([profile.value for profile in Profile]),
+    help="What to measure against (default: strict).",
+)
 @click.option("--seed", help="Repeat a run: all randomness of the runner follows from it.")
 @click.option("--case-s", type=click.FloatRange(min=0, min_open=True), help="Deadline of a case in seconds.")
 @click.option("--step-s", type=click.FloatRange(min=0, min_open=True), help="Deadline of one wait in seconds.")

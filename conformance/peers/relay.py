@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from conformance.peers.address import listen_address, own_address
-from conformance.peers.scripted import Received, ScriptedPeer, answer_after_request
+from conformance.peers.raw_client import RawClient, dial
+from conformance.peers.scripted import Answer, Received, ScriptedPeer, answer_after_request
 from conformance.runfile import Limits, TargetSettings
 from conformance.targets import RunningTarget, Target
 from conformance.transcript import Transcript
-from conformance.verdicts import expect
+from conformance.verdicts import Violation, expect
 from openpcc_ref.http1 import Connection, Fields, IncomingResponse, Responder, Tap, connect, exchange
 
 REQUEST = b"message/ohttp-req"
 CHUNKED_REQUEST = b"message/ohttp-chunked-req"
 RESPONSE = b"message/ohttp-res"
 CHUNKED_RESPONSE = b"message/ohttp-chunked-res"
+INCREMENTAL: Fields = ((b"incremental", b"?1"),)
+CHUNKED: Fields = ((b"transfer-encoding", b"chunked"),)
 
 _REQUEST_HEADER = bytes.fromhex("01003000010001")
 _ENC_LENGTH = 1120
@@ -42,6 +45,7 @@ class RelayCase:
     step_s: float
     taps: Taps
     random: random.Random
+    _raw_clients: int = 0
 
     @property
     def target(self) -> bytes:
@@ -87,9 +91,76 @@ class RelayCase:
             self.url, b"POST", target or self.target, own, content, tap=self.taps.of("client"), step_s=self.step_s
         )
 
+    @asynccontextmanager
+    async def chunked_post(
+        self, *, media_type: bytes = CHUNKED_REQUEST, fields: Fields = INCREMENTAL
+    ) -> AsyncIterator[Connection]:
+        """Connect and send the head of a request whose content follows in HTTP chunks."""
+        async with self.connect() as connection:
+            await connection.send_head(b"POST", self.target, ((b"content-type", media_type), *fields, *CHUNKED))
+            yield connection
+
+    @asynccontextmanager
+    async def raw_client(self) -> AsyncIterator[RawClient]:
+        """Connect to the relay as a client that keeps no rules."""
+        async with await dial(self.url) as stream:
+            # Apart from the numbers of other connections, which are positive.
+            self._raw_clients -= 1
+            yield RawClient(stream, self._raw_clients, tap=self.taps.of("client"), step_s=self.step_s)
+
+    def raw_request(self, content: bytes, *fields: bytes, framing: bytes | None = None) -> bytes:
+        """Return a whole request as bytes, with further field lines as given, and by default with its length."""
+        lines = [
+            b"POST " + self.target + b" HTTP/1.1",
+            b"host: " + urlsplit(self.url).netloc.encode(),
+            b"content-type: " + REQUEST,
+            *fields,
+            b"content-length: %d" % len(content) if framing is None else framing,
+        ]
+        return b"\r\n".join(lines) + b"\r\n\r\n" + content
+
     def _pieces(self, chunks: int) -> list[bytes]:
         sealed = [_SEALED_CHUNK + self.random.randbytes(548) for _ in range(chunks)]
         return [*sealed, b"\0" + self.random.randbytes(16)]
+
+
+def sized(media_type: bytes, content: bytes) -> Fields:
+    """Return the fields of a response with that content."""
+    return ((b"content-type", media_type), (b"content-length", str(len(content)).encode()))
+
+
+def answers(status: int, fields: Fields, content: bytes) -> Answer:
+    """Return an answer of the gateway: after the whole request, with exactly these fields."""
+
+    async def answer(received: Received, responder: Responder) -> None:
+        await received.end()
+        await responder.send_head(status, fields)
+        await responder.send(content)
+        await responder.finish()
+
+    return answer
+
+
+def answers_in_chunks(media_type: bytes, pieces: Sequence[bytes], fields: Fields = INCREMENTAL) -> Answer:
+    """Return an answer of the gateway: after the whole request, each piece as one HTTP chunk."""
+
+    async def answer(received: Received, responder: Responder) -> None:
+        await received.end()
+        await responder.send_head(200, ((b"content-type", media_type), *fields))
+        for piece in pieces:
+            await responder.send(piece)
+        await responder.finish()
+
+    return answer
+
+
+def expect_same(sent: bytes, received: bytes, what: str) -> None:
+    """Require that content arrived byte for byte."""
+    if sent == received:
+        return
+    where = next((at for at, (a, b) in enumerate(zip(sent, received, strict=False)) if a != b), None)
+    how = "one is the start of the other" if where is None else f"the first difference is at byte {where}"
+    raise Violation(f"{what} of {len(sent)} bytes, unchanged", f"{len(received)} bytes; {how}")
 
 
 async def honest_answer(received: Received, responder: Responder) -> None:

@@ -1,0 +1,182 @@
+"""When the gateway or the way to it fails, the client learns that it failed, and nothing is tried again."""
+
+from __future__ import annotations
+
+from conformance.peers.relay import CHUNKED_RESPONSE, INCREMENTAL, RESPONSE, RelayCase, answers, sized
+from conformance.peers.scripted import Received
+from conformance.registry import check
+from conformance.verdicts import Violation, expect
+from openpcc_ref.http1 import Http1Error, IncomingResponse, Responder, field_value
+
+
+@check(
+    id="relay.failures.unreachable",
+    requirements=["OHT-059"],
+    title="An unreachable gateway is a 5xx",
+)
+async def unreachable(case: RelayCase) -> None:
+    """The gateway refuses connections. The client must get an unencapsulated 5xx, and once the gateway is back an
+    answer from it."""
+    async with case.gateway.unreachable():
+        response, _ = await case.post(case.request())
+    _expect_5xx(response, "a gateway that refuses connections")
+    response, _ = await case.post(case.request())
+    expect(response.status == 200, expected="status 200 once it is back", observed=f"status {response.status}")
+
+
+@check(
+    id="relay.failures.hang-up",
+    requirements=["OHT-059", "OHT-049"],
+    title="A gateway that hangs up is a 5xx, and is asked once",
+)
+async def hang_up(case: RelayCase) -> None:
+    """The gateway takes the whole request and resets the connection. Whether it has acted on the request nobody knows,
+    so it must not be sent again; the client must get an unencapsulated 5xx."""
+    case.gateway.answer = _take_and_reset
+    response, _ = await case.post(case.request())
+    _expect_5xx(response, "a gateway that hangs up")
+    _expect_asked(case, 1, "a gateway that hangs up")
+
+
+@check(
+    id="relay.failures.hang-up-on-reuse",
+    requirements=["OHT-049"],
+    title="A request is not repeated when a kept connection breaks",
+)
+async def hang_up_on_reuse(case: RelayCase) -> None:
+    """The first exchange succeeds and leaves connections open on both sides. On the second the gateway takes the whole
+    request and resets the connection. Libraries that keep connections like to repeat just then; the gateway must be
+    asked once."""
+    async with case.raw_client() as client:
+        await client.send(case.raw_request(case.request()))
+        await client.answer()
+        case.gateway.answer = _take_and_reset
+        await client.send(case.raw_request(case.request()))
+        await client.answer()
+    _expect_asked(case, 2, "an exchange and a broken one")
+
+
+@check(
+    id="relay.failures.no-answer-is-final",
+    requirements=["OHT-049"],
+    title="No status of the gateway makes it repeat a request",
+)
+async def retryable_status(case: RelayCase) -> None:
+    """The gateway answers with statuses that invite to try again: 408, 425, 429, 500, 502, 503, 504, with
+    `Retry-After: 0`. They are for the client; each request must reach the gateway once."""
+    for number, status in enumerate((408, 425, 429, 500, 502, 503, 504), 1):
+        case.gateway.answer = answers(status, ((b"retry-after", b"0"), (b"content-length", b"0")), b"")
+        response, _ = await case.post(case.request())
+        _expect_asked(case, number, f"{number} requests, the last answered with {status}")
+        expect(response.status >= 400, expected=f"a failure for {status}", observed=f"status {response.status}")
+
+
+@check(
+    id="relay.failures.garbage",
+    requirements=["OHT-059"],
+    title="A gateway that speaks no HTTP is a 5xx",
+)
+async def garbage(case: RelayCase) -> None:
+    """The gateway's port answers with something that is no HTTP response. The client must get an unencapsulated 5xx,
+    not those bytes."""
+
+    async def answer(received: Received, responder: Responder) -> None:
+        await received.end()
+        await responder.send_raw(b"SSH-2.0-gateway\r\n\r\n" + bytes(64))
+
+    case.gateway.answer = answer
+    response, _ = await case.post(case.request())
+    _expect_5xx(response, "a gateway that speaks no HTTP")
+
+
+@check(
+    id="relay.failures.cut-chunked-response",
+    requirements=["OHT-060"],
+    title="A chunked response that breaks off has no clean end",
+)
+async def cut_chunked_response(case: RelayCase) -> None:
+    """The gateway sends some pieces of a chunked response and resets the connection. To the client the response must
+    break off too: a clean end would say that this was all."""
+    pieces = case.response_pieces()
+
+    async def answer(received: Received, responder: Responder) -> None:
+        await received.end()
+        await responder.send_head(200, ((b"content-type", CHUNKED_RESPONSE), *INCREMENTAL))
+        await responder.send(pieces[0])
+        await responder.send(pieces[1])
+        await responder.abort()
+
+    case.gateway.answer = answer
+    await _expect_broken_off(case)
+
+
+@check(
+    id="relay.failures.closed-chunked-response",
+    requirements=["OHT-060"],
+    title="A chunked response closed before its last chunk has no clean end",
+)
+async def closed_chunked_response(case: RelayCase) -> None:
+    """The gateway closes its connection in good order, but before the last chunk. A relay that takes the end of the
+    connection for the end of the message would end it cleanly; it must break off."""
+    first = case.response_pieces()[0]
+
+    async def answer(received: Received, responder: Responder) -> None:
+        await received.end()
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: " + CHUNKED_RESPONSE + b"\r\ntransfer-encoding: chunked\r\n\r\n"
+        await responder.send_raw(head + b"%x\r\n%b\r\n" % (len(first), first))
+
+    case.gateway.answer = answer
+    await _expect_broken_off(case)
+
+
+@check(
+    id="relay.failures.cut-sized-response",
+    requirements=["OHT-060"],
+    title="A response shorter than its length has no clean end",
+)
+async def cut_sized_response(case: RelayCase) -> None:
+    """The gateway announces more content than it sends and closes. The client must not get a message that claims to be
+    whole."""
+    content = case.response()
+
+    async def answer(received: Received, responder: Responder) -> None:
+        await received.end()
+        await responder.send_head(200, sized(RESPONSE, content))
+        await responder.send(content[:-100])
+        await responder.abort()
+
+    case.gateway.answer = answer
+    await _expect_broken_off(case)
+
+
+async def _take_and_reset(received: Received, responder: Responder) -> None:
+    await received.end()
+    await responder.abort()
+
+
+def _expect_5xx(response: IncomingResponse, what: str) -> None:
+    media_type = (field_value(response.fields, b"content-type") or b"no media type").decode("latin-1")
+    expect(
+        500 <= response.status <= 599 and not media_type.startswith("message/"),
+        expected=f"an unencapsulated 5xx for {what}",
+        observed=f"status {response.status} with {media_type}",
+    )
+
+
+def _expect_asked(case: RelayCase, times: int, what: str) -> None:
+    asked = len(case.gateway.requests)
+    expect(asked == times, expected=f"{times} at the gateway for {what}", observed=f"{asked} requests there")
+
+
+async def _expect_broken_off(case: RelayCase) -> None:
+    """Require that the client sees the response break off, or a failure instead of it."""
+    try:
+        response, content = await case.post(case.request())
+    except Http1Error:
+        return
+    if 500 <= response.status <= 599:
+        return
+    raise Violation(
+        "a response that breaks off as the gateway's does",
+        f"status {response.status} with {len(content)} bytes and a clean end",
+    )
