@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from random import Random
 from urllib.parse import urlsplit
+
+import anyio
 
 from conformance.peers.address import listen_address
 from conformance.peers.envelope import Content, Envelope, Opened, Outer, expect_refused, open_outer
@@ -15,7 +17,7 @@ from conformance.peers.scripted import Received, ScriptedPeer, answer_after_requ
 from conformance.runfile import Limits, TargetSettings
 from conformance.targets import RunningTarget, Target, TargetFailed
 from conformance.transcript import Transcript
-from conformance.verdicts import expect
+from conformance.verdicts import Violation, expect
 from openpcc_ref.binary_http import Request, RequestHead, encode_request
 from openpcc_ref.http1 import Connection, Fields, Http1Error, IncomingResponse, Responder, connect
 from openpcc_ref.oblivious_http import Form, KeyConfig, ResponseContext, ResponseOpener
@@ -279,6 +281,23 @@ class _NotStarted:
 
     def epitaph(self) -> str:
         return ""
+
+
+async def side_by_side(jobs: Iterable[Callable[[], Awaitable[object]]]) -> None:
+    """Do several things at once; what the first to fail says about the subject is raised when all are over."""
+    failures: list[Exception] = []
+
+    async def run(job: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await job()
+        except (Violation, Http1Error) as failure:
+            failures.append(failure)
+
+    async with anyio.create_task_group() as group:
+        for job in jobs:
+            group.start_soon(run, job)
+    for failure in failures:
+        raise failure
 
 
 async def _honest(received: Received, responder: Responder) -> None:

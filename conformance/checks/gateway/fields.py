@@ -1,0 +1,222 @@
+"""Which fields cross a gateway: inner ones without hop-by-hop fields, and nothing of the outer exchange."""
+
+from __future__ import annotations
+
+from conformance.peers.envelope import open_outer, raw_request
+from conformance.peers.gateway import ROUTER, GatewayWorld, compute
+from conformance.peers.scripted import Received, answer_after_request
+from conformance.registry import check
+from conformance.verdicts import expect
+from openpcc_ref.binary_http import encode_request
+from openpcc_ref.http1 import Fields, Responder, field_value, field_values
+from openpcc_ref.oblivious_http import Form
+
+_FORWARDING = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
+_IDENTIFIERS = ("traceparent", "tracestate", "baggage", "x-request-id", "x-correlation-id", "b3", "server-timing")
+_CARRYING = frozenset(
+    {b"content-type", b"content-length", b"transfer-encoding", b"date", b"connection", b"keep-alive"}
+    | {b"incremental", b"cache-control"}
+)
+"""What carries a response, besides what concerns the connection (RFC 9458 section 5, chunked OHTTP section 3)."""
+
+
+def _names(fields: Fields) -> list[str]:
+    return sorted({name.decode("latin-1").lower() for name, _ in fields})
+
+
+async def _forwarded(world: GatewayWorld, fields: Fields, form: Form = Form.UNCHUNKED) -> Received:
+    """Send a compute request with these inner fields and return what the router got."""
+    seen = len(world.router.requests)
+    reply = await world.ask(compute(b"content", fields), form)
+    expect(reply.response.head.status == 200, expected="an answer to a compute request", observed=str(reply))
+    received = await world.router.arrival(seen + 1)
+    expect(received.body == b"content", expected="the content at the router", observed=f"{len(received.body)} bytes")
+    return received
+
+
+@check(
+    id="gateway.fields.inner-forwarded",
+    requirements=["OHT-067"],
+    title="End-to-end fields of the inner request reach the service",
+)
+async def inner_forwarded(world: GatewayWorld) -> None:
+    """Credit, routing information and a field that occurs twice; the order of the two values is kept."""
+    fields: Fields = (
+        (b"x-credit", b"credit value"),
+        (b"x-routing-info", b"routing value"),
+        (b"x-list", b"one"),
+        (b"x-list", b"two"),
+    )
+    for form in Form:
+        received = await _forwarded(world, fields, form)
+        for name, expected in (
+            (b"content-type", [b"application/confsec-req"]),
+            (b"x-credit", [b"credit value"]),
+            (b"x-routing-info", [b"routing value"]),
+            (b"x-list", [b"one", b"two"]),
+        ):
+            values = [part.strip() for value in field_values(received.fields, name) for part in value.split(b",")]
+            what = f"{name.decode()}: {b', '.join(expected).decode()}"
+            expect(values == expected, expected=what, observed=f"{b', '.join(values).decode('latin-1')!r}")
+
+
+@check(
+    id="gateway.fields.outer-kept-out",
+    requirements=["OHT-067", "PRIV-015"],
+    title="No outer field reaches the service",
+)
+async def outer_kept_out(world: GatewayWorld) -> None:
+    """The outer request has credentials, addresses, identifiers, and namesakes of inner fields, each marked."""
+    mark = b"outer-mark"
+    names = ("cookie", "authorization", "user-agent", "date", "x-credit", "x-custom", *_FORWARDING, *_IDENTIFIERS)
+    outer: Fields = tuple((name.encode(), mark) for name in names)
+    for form in Form:
+        world.router.reset()
+        envelope = world.envelope(form)
+        plaintext = encode_request(compute(b"content"), indeterminate=form is Form.CHUNKED, pad_to=532)
+        open_outer(await world.post(envelope.sealed(plaintext), form, fields=outer), envelope.context)
+        received = await world.router.arrival()
+        leaked = _names(tuple(line for line in received.fields if mark in line[1]))
+        expect(not leaked, expected="no outer field at the router", observed=", ".join(leaked))
+
+
+@check(
+    id="gateway.fields.none-added",
+    requirements=["OHT-068", "PRIV-015"],
+    title="No forwarding field and no identifier is added",
+)
+async def none_added(world: GatewayWorld) -> None:
+    """What the router gets must not say where the request came from, nor name it."""
+    for form in Form:
+        received = await _forwarded(world, (), form)
+        added = [name for name in (*_FORWARDING, *_IDENTIFIERS) if field_value(received.fields, name.encode())]
+        expect(not added, expected="no forwarding field and no identifier", observed=", ".join(added))
+
+
+@check(
+    id="gateway.fields.forwarding-not-extended",
+    requirements=["OHT-068"],
+    title="A forwarding field of the client does not grow",
+)
+async def forwarding_not_extended(world: GatewayWorld) -> None:
+    """The inner request has X-Forwarded-For, Forwarded and Via; they are dropped or kept, but nothing is appended."""
+    fields: Fields = (
+        (b"x-forwarded-for", b"192.0.2.1"),
+        (b"forwarded", b"for=192.0.2.1"),
+        (b"via", b"1.1 client.example"),
+    )
+    received = await _forwarded(world, fields)
+    for name, value in fields:
+        values = field_values(received.fields, name)
+        expect(
+            values in ((), (value,)),
+            expected=f"{name.decode()} dropped or unchanged",
+            observed=b", ".join(values).decode("latin-1"),
+        )
+
+
+@check(
+    id="gateway.fields.hop-by-hop",
+    requirements=["OHT-068"],
+    title="Hop-by-hop fields of the inner request are removed",
+)
+async def hop_by_hop(world: GatewayWorld) -> None:
+    """Connection with a field that it names, and the other fields that concern one connection only."""
+    mark = b"inner-mark"
+    names = (b"keep-alive", b"proxy-connection", b"proxy-authorization", b"proxy-authenticate", b"te", b"upgrade")
+    fields: Fields = (
+        (b"connection", b"x-hop, x-other-hop"),
+        (b"x-hop", mark),
+        (b"x-other-hop", mark),
+        *((name, mark) for name in names),
+    )
+    for form in Form:
+        received = await _forwarded(world, (*fields, (b"x-end-to-end", b"stays")), form)
+        kept = _names(tuple(line for line in received.fields if mark in line[1] or b"x-hop" in line[1]))
+        expect(not kept, expected="no hop-by-hop field at the router", observed=", ".join(kept))
+        stays = field_values(received.fields, b"x-end-to-end")
+        expect(stays == (b"stays",), expected="x-end-to-end at the router", observed=str(_names(received.fields)))
+
+
+_SMUGGLED = b"0\r\n\r\nPOST /node-events HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n"
+
+
+async def _in_step(world: GatewayWorld, plaintext: bytes, content: bytes, what: str) -> None:
+    """Send a message that frames its content twice; the router sees all of it in one request, or no request."""
+    await world.control(Form.UNCHUNKED)
+    await world.status_of(plaintext, Form.UNCHUNKED)
+    await world.settled()
+    complete = [received for received in world.forwarded() if received.complete]
+    targets = [received.target for received in world.forwarded()]
+    expect(
+        all(received.body == content and received.target == b"/" for received in complete) and len(targets) <= 1,
+        expected=f"for {what}, one request with the whole content or none completed",
+        observed=f"requests to {b', '.join(targets).decode('latin-1')} with "
+        f"{', '.join(str(len(received.body)) for received in complete)} of {len(content)} bytes",
+    )
+
+
+@check(
+    id="gateway.fields.transfer-encoding",
+    requirements=["OHT-068", "OHT-066"],
+    title="An inner Transfer-Encoding does not frame the request behind the gateway",
+)
+async def transfer_encoding(world: GatewayWorld) -> None:
+    """The content looks like the end of a chunked body followed by a request to a path that is not allowed."""
+    for value in (b"chunked", b"identity", b"gzip, chunked"):
+        fields = ((b"transfer-encoding", value),)
+        plaintext = raw_request(b"POST", ROUTER, b"/", _SMUGGLED, fields)
+        await _in_step(world, plaintext, _SMUGGLED, f"transfer-encoding: {value.decode()}")
+
+
+@check(
+    id="gateway.fields.content-length",
+    requirements=["OHT-066"],
+    title="An inner Content-Length that is wrong does not frame the request behind the gateway",
+)
+async def content_length(world: GatewayWorld) -> None:
+    """It is smaller, larger, no number, signed, or there are two; the rest of the content is a request of its own."""
+    size = str(len(_SMUGGLED)).encode()
+    for values in ([b"0"], [b"5"], [b"9999"], [b"+5"], [b"-1"], [b"5, 6"], [b"0", size], [size, b"0"]):
+        fields = tuple((b"content-length", value) for value in values)
+        plaintext = raw_request(b"POST", ROUTER, b"/", _SMUGGLED, fields)
+        what = f"content-length: {b' and '.join(values).decode()}"
+        await _in_step(world, plaintext, _SMUGGLED, what)
+
+
+@check(
+    id="gateway.fields.expect",
+    requirements=["OHT-048"],
+    title="An inner Expect: 100-continue is answered with an error",
+)
+async def expect_continue(world: GatewayWorld) -> None:
+    """An unchunked request cannot be continued: it is whole or not there."""
+    await world.control(Form.UNCHUNKED)
+    reply = await world.ask(compute(b"content", ((b"expect", b"100-continue"),)), Form.UNCHUNKED)
+    status = reply.response.head.status
+    deployed = "OHT-D12" if status == 200 and world.router.requests else None
+    expect(400 <= status <= 599, expected="an inner error", observed=str(reply), deployed=deployed)
+    world.nothing_forwarded("Expect: 100-continue")
+
+
+@check(
+    id="gateway.fields.outer-response",
+    requirements=["OHT-069"],
+    title="The outer response has status 200 and only what carries the encapsulated one",
+)
+async def outer_response(world: GatewayWorld) -> None:
+    """The router answers 404 with cookies, a server name and fields of its own; the relay gets to see none of it."""
+
+    async def answer(received: Received, responder: Responder) -> None:
+        fields = ((b"set-cookie", b"a=b"), (b"server", b"router"), (b"x-node-id", b"17"), (b"etag", b'"1"'))
+        await answer_after_request(received, responder, 404, fields, b"no such thing")
+
+    for form in Form:
+        world.router.answer = answer
+        envelope = world.envelope(form)
+        plaintext = encode_request(compute(b"content"), indeterminate=form is Form.CHUNKED, pad_to=532)
+        outer = await world.post(envelope.sealed(plaintext), form)
+        reply = open_outer(outer, envelope.context)
+        expect(reply.response.head.status == 404, expected="the router's 404 inside", observed=str(reply))
+        extra = [name for name in _names(outer.fields) if name.encode() not in _CARRYING]
+        expect(not extra, expected="no outer field that is not needed", observed=", ".join(extra))
