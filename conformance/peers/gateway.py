@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from random import Random
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ from conformance.targets import RunningTarget, Target, TargetFailed
 from conformance.transcript import Transcript
 from conformance.verdicts import Violation, expect
 from openpcc_ref.binary_http import Request, RequestHead, encode_request
+from openpcc_ref.hpke import KemId
 from openpcc_ref.http1 import Connection, Fields, Http1Error, IncomingResponse, Responder, connect
 from openpcc_ref.oblivious_http import Form, KeyConfig, ResponseContext, ResponseOpener
 from openpcc_ref.sources import Clock, RandomSource, system_clock, system_random
@@ -109,7 +111,6 @@ class GatewayWorld:
     ) -> None:
         self.subject = subject
         self.keys = keys
-        self.capabilities = keys.capabilities()
         self.step_s = step_s
         # Encapsulations are fresh even where a run is repeated: a gateway may refuse an enc it has seen.
         self.random = random
@@ -119,9 +120,24 @@ class GatewayWorld:
         self.router = ScriptedPeer(_honest, step_s=step_s)
 
     @property
+    def capabilities(self) -> frozenset[str]:
+        """What the target offers."""
+        return self.keys.capabilities()
+
+    @property
     def key(self) -> KeyConfig:
         """The key used where a check does not care which."""
         return self.keys.active[0]
+
+    async def probe(self) -> None:
+        """Find out whether DHKEM(X25519), which a gateway need not have, can stand in for the costlier KEM."""
+        required = {key.kem_id for key in self.keys.active} - {int(KemId.DHKEM_X25519)}
+        if not required or len(self.keys.by_kem) == len(required):
+            return
+        try:
+            await self.control(Form.UNCHUNKED, self.keys.of_kem(KemId.DHKEM_X25519))
+        except (Violation, Http1Error):
+            self.keys = replace(self.keys, unsupported=frozenset({int(KemId.DHKEM_X25519)}))
 
     @asynccontextmanager
     async def case(self, transcript: Transcript) -> AsyncIterator[GatewayWorld]:
@@ -268,6 +284,7 @@ async def open_gateway_world(
             await stack.enter_async_context(peer.serve(host=host, port=port, tap=world.taps.of(name)))
         config = {"bank_url": world.bank.url, "router_url": world.router.url, "keys": launch_keys(keys)}
         world.subject = await stack.enter_async_context(target.start(config))
+        await world.probe()
         yield world
 
 

@@ -25,15 +25,16 @@ _HOUR = timedelta(hours=1)
 def mint_keys(seed: str, now: datetime) -> tuple[KeySettings, ...]:
     """Return the keys a launched gateway is given: three in use under two KEMs, one just expired, one for later.
 
-    The expired one ended a second ago: a gateway that is generous with clocks accepts it.
+    All but the first are of the KEM that every gateway has. The expired one ended a second ago: a gateway that is
+    generous with clocks accepts it.
     """
     kyber, x25519 = KemId.X25519_KYBER768_DRAFT00, KemId.DHKEM_X25519
     periods = [
         (1, x25519, now - _HOUR, now + 24 * _HOUR),
         (2, kyber, now - _HOUR, now + 24 * _HOUR),
-        (3, x25519, now - 2 * _HOUR, now + 12 * _HOUR),
-        (4, x25519, now - _HOUR, now - timedelta(seconds=1)),
-        (5, x25519, now + _HOUR, now + 24 * _HOUR),
+        (3, kyber, now - 2 * _HOUR, now + 12 * _HOUR),
+        (4, kyber, now - _HOUR, now - timedelta(seconds=1)),
+        (5, kyber, now + _HOUR, now + 24 * _HOUR),
     ]
     return tuple(
         KeySettings(
@@ -68,6 +69,8 @@ class KeyRing:
     keys: tuple[GatewayKey, ...]
     now: datetime
     """When the run began; what is active is decided for this moment."""
+    unsupported: frozenset[int] = frozenset()
+    """KEMs that the gateway turned out not to have: only the checks that ask for them use their keys."""
 
     @staticmethod
     def of(settings: Sequence[KeySettings], now: datetime) -> KeyRing:
@@ -89,15 +92,15 @@ class KeyRing:
     @property
     def active(self) -> tuple[KeyConfig, ...]:
         """The keys in use, in the order in which they are configured."""
-        return self._in(PeriodState.ACTIVE)
+        return self._supported(PeriodState.ACTIVE)
 
     @property
     def expired(self) -> tuple[KeyConfig, ...]:
-        return self._in(PeriodState.EXPIRED)
+        return self._supported(PeriodState.EXPIRED)
 
     @property
     def future(self) -> tuple[KeyConfig, ...]:
-        return self._in(PeriodState.NOT_YET_ACTIVE)
+        return self._supported(PeriodState.NOT_YET_ACTIVE)
 
     @property
     def by_kem(self) -> tuple[KeyConfig, ...]:
@@ -106,7 +109,7 @@ class KeyRing:
 
     def of_kem(self, kem_id: KemId) -> KeyConfig:
         """Return the first key in use for a KEM; which there are is said by :meth:`capabilities`."""
-        return next(key for key in self.active if key.kem_id == kem_id)
+        return next(key for key in self._in(PeriodState.ACTIVE) if key.kem_id == kem_id)
 
     @property
     def pair(self) -> tuple[KeyConfig, KeyConfig] | None:
@@ -124,11 +127,14 @@ class KeyRing:
 
     def capabilities(self) -> frozenset[str]:
         """Return what these keys let a target offer (``conformance.capabilities``)."""
-        offered = {f"kem.{key.kem_id:#06x}" for key in self.active}
+        offered = {f"kem.{key.kem_id:#06x}" for key in self._in(PeriodState.ACTIVE)}
         offered |= {"key.second"} if self.pair else set()
         offered |= {"key.expired"} if self.expired else set()
         offered |= {"key.future"} if self.future else set()
         return frozenset(offered)
+
+    def _supported(self, state: PeriodState) -> tuple[KeyConfig, ...]:
+        return tuple(key for key in self._in(state) if key.kem_id not in self.unsupported)
 
     def _in(self, state: PeriodState) -> tuple[KeyConfig, ...]:
         return tuple(key.config for key in self.keys if key.period and key.period.state(self.now) is state)
