@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from openpcc_ref.base64_text import from_text, to_text
 from openpcc_ref.credits import blind_rsa, currency, nonce
 from openpcc_ref.credits.blind_rsa import Verification
 from openpcc_ref.credits.currency import CurrencyValue
 from openpcc_ref.credits.errors import CreditRejected
 from openpcc_ref.credits.nonce import RANDOM_LENGTH, Nonce
 from openpcc_ref.credits.rsa_keys import PublicKey
-from openpcc_ref.credits.text import from_text, to_text
 from openpcc_ref.errors import require
 from openpcc_ref.protobuf import credit_pb2, parse
 
@@ -109,4 +109,4 @@ def decode_text(kind: type[_Kind], text: str) -> _Kind:
 
     Raises :class:`CreditRejected` with ``credit.text.base64`` and as :func:`decode_credit` does.
     """
-    return decode_credit(kind, from_text(text, "credit.text.base64"))
+    return decode_credit(kind, from_text(text, CreditRejected, "credit.text.base64"))

@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from openpcc_ref.base64_text import from_text, to_text
 from openpcc_ref.credits.errors import CreditRejected
-from openpcc_ref.credits.text import from_text, to_text
 from openpcc_ref.errors import require
 from openpcc_ref.protobuf import parse
 from openpcc_ref.protobuf.credit_pb2 import Currency
@@ -229,4 +229,4 @@ def decode_text(text: str) -> CurrencyValue:
 
     Raises :class:`CreditRejected` with ``currency.text.base64`` and as :func:`decode_value` does.
     """
-    return decode_value(from_text(text, "currency.text.base64"))
+    return decode_value(from_text(text, CreditRejected, "currency.text.base64"))
