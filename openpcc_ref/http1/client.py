@@ -12,8 +12,9 @@ import anyio
 import h11
 from anyio.streams.tls import TLSStream
 
+from openpcc_ref.binary_http import Fields, field_value
 from openpcc_ref.http1.errors import Failure, Http1Error
-from openpcc_ref.http1.messages import Chunk, Fields, Tap, field_value
+from openpcc_ref.http1.messages import Chunk, Tap
 from openpcc_ref.http1.sockets import SocketStream, connect_tcp
 from openpcc_ref.http1.wire import Wire, is_chunked, lines, make
 

@@ -13,8 +13,9 @@ import anyio
 import h11
 from anyio.abc import TaskGroup
 
+from openpcc_ref.binary_http import Fields
 from openpcc_ref.http1.errors import Failure, Http1Error, is_http1_error
-from openpcc_ref.http1.messages import Chunk, Fields, Tap
+from openpcc_ref.http1.messages import Chunk, Tap
 from openpcc_ref.http1.sockets import SocketStream, listen_tcp
 from openpcc_ref.http1.wire import Wire, is_chunked, lines, make
 
@@ -30,12 +31,14 @@ _AFTER_FAILED_ACCEPT_S = 0.05
 class IncomingRequest:
     """A request whose head has arrived. ``target`` is the request target as received, ``version`` 1.0 or 1.1."""
 
-    def __init__(self, wire: Wire, event: Any) -> None:
+    def __init__(self, wire: Wire, event: Any, client_address: str) -> None:
         self.method = bytes(event.method)
         self.target = bytes(event.target)
         self.fields = lines(event.headers)
         self.version = bytes(event.http_version)
         self.connection_id = wire.id
+        self.client_address = client_address
+        """The network address that the connection comes from, without port."""
         self.trailers: Fields = ()
         self.complete = False
         """Whether the request has been read to the end that its framing gives it."""
@@ -166,14 +169,15 @@ class Server:
             while True:
                 accepted = await self._accept()
                 if accepted is not None:
-                    group.start_soon(self._serve, accepted)
+                    group.start_soon(self._serve, *accepted)
         finally:
             self._close_listener()
 
-    async def _accept(self) -> socket.socket | None:
+    async def _accept(self) -> tuple[socket.socket, str] | None:
         """Return the next connection, or None when the listener was replaced meanwhile."""
         try:
-            return self._listener.accept()[0]
+            accepted, address = self._listener.accept()
+            return accepted, address[0]
         except BlockingIOError:
             try:
                 await anyio.wait_readable(self._listener)
@@ -190,17 +194,17 @@ class Server:
         self._resumed = anyio.Event()
         await self._resumed.wait()
 
-    async def _serve(self, accepted: socket.socket) -> None:
+    async def _serve(self, accepted: socket.socket, client_address: str) -> None:
         wire = Wire(SocketStream(accepted), h11.SERVER, tap=self._tap, step_s=self._step_s)
         try:
-            while await self._exchange(wire):
+            while await self._exchange(wire, client_address):
                 wire.machine.start_next_cycle()
         except Http1Error:
             pass  # the peer is gone; there is nobody to tell
         finally:
             wire.close()
 
-    async def _exchange(self, wire: Wire) -> bool:
+    async def _exchange(self, wire: Wire, client_address: str) -> bool:
         """Serve one request; say whether another may follow on the connection."""
         self._idle.add(wire)
         try:
@@ -209,7 +213,7 @@ class Server:
             self._idle.discard(wire)
         if event is None:
             return False
-        request = IncomingRequest(wire, event)
+        request = IncomingRequest(wire, event, client_address)
         responder = Responder(wire, request)
         await self._handle(request, responder)
         return await self._settle(wire, request, responder)

@@ -12,8 +12,9 @@ import anyio
 import h11
 from anyio.abc import ByteStream
 
+from openpcc_ref.binary_http import Fields
 from openpcc_ref.http1.errors import Failure, Http1Error
-from openpcc_ref.http1.messages import MAX_HEAD, Chunk, Fields, Tap
+from openpcc_ref.http1.messages import MAX_HEAD, Chunk, Tap
 from openpcc_ref.http1.sockets import SocketStream
 
 _numbers = count(1)

@@ -46,7 +46,9 @@ class Settings:
     def choice(self, name: str, among: Collection[int]) -> int:
         """Take one of some numbers."""
         value = self._take(name, int, "a number")
-        _require(value in among, "value", self._path(name), f"one of {', '.join(map(str, sorted(among)))}")
+        _require(
+            value in among, "value", self._path(name), f"one of {', '.join(str(int(value)) for value in sorted(among))}"
+        )
         return value
 
     def hex_bytes(self, name: str, length: int) -> bytes:

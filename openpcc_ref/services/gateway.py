@@ -28,7 +28,6 @@ from openpcc_ref.binary_http import (
 )
 from openpcc_ref.chunked_stream import MAX_CHUNK
 from openpcc_ref.errors import Rejected
-from openpcc_ref.hpke import KemId
 from openpcc_ref.http1 import (
     Failure,
     Fields,
@@ -45,14 +44,13 @@ from openpcc_ref.oblivious_http import (
     RequestOpener,
     ResponseContext,
     ResponseSealer,
-    RotationPeriod,
-    derive_gateway_key,
     encode_key_configs,
     encode_rotation_periods,
 )
 from openpcc_ref.services.allow_list import BANK, ROUTER, ROUTES
 from openpcc_ref.services.config import Settings
-from openpcc_ref.services.forwarding import CHUNKED, Upstream, UpstreamFailed, both_ways, open_upstream, path_of
+from openpcc_ref.services.forwarding import Upstream, UpstreamFailed, both_ways, open_upstream, path_of
+from openpcc_ref.services.gateway_keys import read_key
 from openpcc_ref.services.inner_answer import PROBLEM_MEDIA_TYPE, InnerAnswer, Problem, bad_request
 from openpcc_ref.services.launch import Service, main
 from openpcc_ref.services.sealed_request import InnerRequest, SealedRequest
@@ -94,7 +92,7 @@ class Gateway(Service):
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         settings = Settings(config)
-        keys = [_read_key(key) for key in settings.objects("keys")]
+        keys = [read_key(key) for key in settings.objects("keys")]
         gateway = cls(keys, bank_url=settings.url("bank_url"), router_url=settings.url("router_url"))
         settings.end()
         return gateway
@@ -252,7 +250,7 @@ class Gateway(Service):
     ) -> None:
         """Send the head of the upstream request."""
         head = inner.head
-        fields = (*self.upstream_fields(head, sealed.outer), *_upstream_framing(inner))
+        fields = (*self.upstream_fields(head, sealed.outer), *inner.framing())
         try:
             await upstream.send_head(head.method, self.upstream_target(url, head), fields)
         except ValueError as error:  # Binary HTTP carries some bytes that HTTP/1.1 does not
@@ -377,14 +375,6 @@ class Gateway(Service):
         await out.finish()
 
 
-def _upstream_framing(inner: InnerRequest) -> Fields:
-    if inner.length is None or inner.has_trailers:
-        return CHUNKED
-    if inner.length or inner.head.method == b"POST":
-        return ((b"content-length", str(inner.length).encode()),)
-    return ()
-
-
 def _content_length(response: IncomingResponse, head: RequestHead) -> int | None:
     """Return how much content follows, where that is known: none to HEAD, whatever the fields say."""
     if head.method == b"HEAD" or response.status in (204, 304):
@@ -392,21 +382,6 @@ def _content_length(response: IncomingResponse, head: RequestHead) -> int | None
     declared = field_value(response.fields, b"content-length")
     chunked = field_value(response.fields, b"transfer-encoding") is not None
     return int(declared) if declared is not None and not chunked else None
-
-
-def _read_key(settings: Settings) -> GatewayKey:
-    key_id = settings.integer("id", 0, 255)
-    kem_id = _read_kem(settings)
-    seed = settings.hex_bytes("seed", 32)
-    period = None
-    if settings.has("active_from") or settings.has("active_until"):
-        period = RotationPeriod(key_id, settings.timestamp("active_from"), settings.timestamp("active_until"))
-    settings.end()
-    return derive_gateway_key(key_id, kem_id, seed, period=period)
-
-
-def _read_kem(settings: Settings) -> KemId:
-    return KemId(settings.choice("kem_id", {int(kem_id) for kem_id in KemId}))
 
 
 async def _send(responder: Responder, status: int, media_type: bytes, content: bytes, fields: Fields = ()) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Self
 
 import anyio
 
-from openpcc_ref.http1 import IncomingRequest, Responder, listen
+from openpcc_ref.http1 import IncomingRequest, Responder, Server, listen
 from openpcc_ref.services.config import ConfigRejected
 
 
@@ -29,6 +29,10 @@ class Service:
     async def handle(self, request: IncomingRequest, responder: Responder) -> None:
         """Answer one request."""
         raise NotImplementedError
+
+    def listening(self) -> AbstractAsyncContextManager[Server]:
+        """Serve while the context is open."""
+        return listen(self.handle)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -53,7 +57,7 @@ def main(service_class: type[Service], argv: Sequence[str]) -> None:
 
 
 async def _serve(service: Service) -> None:
-    async with service.running(), listen(service.handle) as server:
+    async with service.running(), service.listening() as server:
         sys.stdout.write(json.dumps({"url": server.url}) + "\n")
         sys.stdout.flush()
         await anyio.to_thread.run_sync(sys.stdin.read)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from openpcc_ref.binary_http import Content, Event, RequestDecoder, RequestHead, Trailers
+from openpcc_ref.binary_http import Content, Event, Fields, RequestDecoder, RequestHead, Trailers
 from openpcc_ref.http1 import IncomingRequest
 from openpcc_ref.oblivious_http import Form, RequestOpener
+from openpcc_ref.services.forwarding import CHUNKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,14 @@ class InnerRequest:
     events: AsyncIterator[Event]
     length: int | None
     has_trailers: bool = False
+
+    def framing(self) -> Fields:
+        """Return the field that frames the content in HTTP/1.1, whatever the request said of its length."""
+        if self.length is None or self.has_trailers:
+            return CHUNKED
+        if self.length or self.head.method == b"POST":
+            return ((b"content-length", str(self.length).encode()),)
+        return ()
 
 
 class SealedRequest:

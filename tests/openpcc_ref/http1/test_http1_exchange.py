@@ -51,6 +51,7 @@ async def test_request_fields_come_in_order_with_lower_case_names() -> None:
     assert seen[0].fields == ((b"host", host), (b"x-b", b"1"), (b"x-a", b"2"), (b"x-b", b"3"))
     assert field_values(seen[0].fields, b"X-b") == (b"1", b"3")
     assert (seen[0].version, seen[0].complete, seen[0].trailers) == (b"1.1", True, ())
+    assert seen[0].client_address == "127.0.0.1"
 
 
 async def test_each_send_is_one_chunk_on_the_wire() -> None:
