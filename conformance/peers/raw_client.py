@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -44,6 +45,11 @@ class RawClient:
             raise Http1Error(Failure.TIMEOUT, where="raw request", expected="a peer that reads") from error
         except _GONE:
             return
+
+    async def close_write(self) -> None:
+        """Send no more."""
+        with suppress(*_GONE):
+            await self._stream.send_eof()
 
     async def answer(self) -> RawAnswer | None:
         """Return the next final response, or None when the connection ends or says nothing within the step."""

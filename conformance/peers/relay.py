@@ -108,13 +108,12 @@ class RelayCase:
             self._raw_clients -= 1
             yield RawClient(stream, self._raw_clients, tap=self.taps.of("client"), step_s=self.step_s)
 
-    def raw_request(self, content: bytes, *fields: bytes, framing: bytes | None = None) -> bytes:
-        """Return a whole request as bytes, with further field lines as given, and by default with its length."""
+    def raw_request(self, content: bytes, *, framing: bytes | None = None, media_type: bytes = REQUEST) -> bytes:
+        """Return a whole request as bytes, by default with its length."""
         lines = [
             b"POST " + self.target + b" HTTP/1.1",
             b"host: " + urlsplit(self.url).netloc.encode(),
-            b"content-type: " + REQUEST,
-            *fields,
+            b"content-type: " + media_type,
             b"content-length: %d" % len(content) if framing is None else framing,
         ]
         return b"\r\n".join(lines) + b"\r\n\r\n" + content
