@@ -16,6 +16,7 @@ _REQUEST_OPEN = "oblivious-http.request.open"
 _consequences: dict[str, tuple[str, ...]] = {
     # What is left of a cut P-256 key is no point.
     "hpke.enc.length": ("hpke.enc.value",),
+    "hpke.public-key.length": ("hpke.public-key.value",),
     # Without a length there is no final chunk.
     "chunked-stream.length.truncated": ("chunked-stream.final.missing",),
     # Fewer bytes than a tag hold no tag.

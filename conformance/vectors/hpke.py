@@ -136,7 +136,7 @@ def _unusable_public_key(kem_id: KemId) -> Iterator[Case]:
     control = _valid(case_id, "a public key made from coins", "hpke.encapsulate", value, _requirements(kem_id))
     yield control
     key = control.input["public_key"]
-    length_code = "hpke.public-key.length" if kem_id is KemId.X25519_KYBER768_DRAFT00 else "hpke.public-key.value"
+    length_code = "hpke.public-key.length"
     yield edited(control, "truncated", "public key one byte short", length_code, public_key=key[:-2])
     yield edited(control, "extended", "one byte after the public key", length_code, public_key=key + "00")
     for fault, octets in _unusable_values(kem_id):

@@ -100,7 +100,7 @@ class DhKem:
         )
         recipient = self._kem.deserialize_private_key(secret_key)
         try:
-            shared_secret: bytes = self._kem.decap(enc[: self.nenc], recipient)
+            shared_secret: bytes = self._kem.decap(enc.ljust(self.nenc, b"\0")[: self.nenc], recipient)
         except (ValueError, pyhpke.PyHPKEError):
             # Not on the curve, or an all-zero result (RFC 9180 section 7.1.4).
             require(False, HpkeRejected, "hpke.enc.value", where="enc", expected="a usable public key")
@@ -108,6 +108,15 @@ class DhKem:
         return shared_secret
 
     def _encapsulate(self, public_key: bytes, ephemeral: Any) -> tuple[bytes, bytes]:
+        # The length also keeps compressed points out, which the curve's decoder would take.
+        require(
+            len(public_key) == self.npk,
+            HpkeRejected,
+            "hpke.public-key.length",
+            where="public key",
+            expected=f"{self.npk} bytes, {len(public_key)} given",
+        )
+        public_key = public_key.ljust(self.npk, b"\0")[: self.npk]
         try:
             shared_secret, enc = self._kem.encap(self._kem.deserialize_public_key(public_key), eks=ephemeral)
         except (ValueError, pyhpke.PyHPKEError):
