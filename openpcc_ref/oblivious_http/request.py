@@ -157,7 +157,7 @@ class RequestOpener:
 
     def _start_body(self, header: RequestHeader, key: GatewayKey) -> list[bytes]:
         enc = bytes(self._buffer[HEADER_LENGTH : self._body_start]).ljust(self._body_start - HEADER_LENGTH, b"\0")
-        context = _decapsulate(header, key, enc, self._form)
+        context = self.decapsulate(header, key, enc)
         self.context = ResponseContext(header, enc, context)
         self._body = body_opener(
             self._form,
@@ -170,6 +170,15 @@ class RequestOpener:
         rest = bytes(self._buffer[self._body_start :])
         self._buffer.clear()
         return self._body.feed(rest)
+
+    def decapsulate(self, header: RequestHeader, key: GatewayKey, enc: bytes) -> RecipientContext:
+        """Return the HPKE context of a request, in the suite that its header names. Requirements: OHT-020, OHT-062."""
+        suite = Suite(KemId(key.config.kem_id), KdfId(header.kdf_id), AeadId(header.aead_id))
+        try:
+            return setup_base_recipient(suite, enc, key.secret_key, header.info(self._form))
+        except HpkeRejected as rejected:
+            code = "oblivious-http.request.decapsulation"
+            raise ObliviousHttpRejected(code, where="enc", expected=rejected.expected) from rejected
 
 
 def open_request(keys: Sequence[GatewayKey], data: bytes, now: datetime) -> tuple[bytes, ResponseContext]:
@@ -196,15 +205,6 @@ def find_key(keys: Sequence[GatewayKey], header: RequestHeader, now: datetime) -
     active = [key for key in offering or named or keys if key.is_active(now)]
     _require_key(active, "key-inactive", "a key within its period")
     return (active or offering or named or keys)[0]
-
-
-def _decapsulate(header: RequestHeader, key: GatewayKey, enc: bytes, form: Form) -> RecipientContext:
-    suite = Suite(KemId(key.config.kem_id), KdfId(header.kdf_id), AeadId(header.aead_id))
-    try:
-        return setup_base_recipient(suite, enc, key.secret_key, header.info(form))
-    except HpkeRejected as rejected:
-        code = "oblivious-http.request.decapsulation"
-        raise ObliviousHttpRejected(code, where="enc", expected=rejected.expected) from rejected
 
 
 def _require_key(found: Sequence[GatewayKey], fault: str, expected: str) -> None:
