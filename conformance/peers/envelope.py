@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from conformance.verdicts import Violation, expect
 from openpcc_ref.binary_http import Fields, Response, decode_response, field_value
 from openpcc_ref.errors import Rejected
-from openpcc_ref.hpke import AeadId, KdfId, KemId, SenderContext, Suite, setup_base_sender
+from openpcc_ref.hpke import AeadId, KdfId, KemId, SenderContext, Suite, kdf, setup_base_sender
 from openpcc_ref.oblivious_http import Form, KeyConfig, RequestHeader, ResponseContext, ResponseOpener
 from openpcc_ref.oblivious_http import SymmetricAlgorithm as Algorithm
 from openpcc_ref.sources import RandomSource
@@ -92,6 +92,13 @@ class Envelope:
     def sealed(self, plaintext: bytes) -> Content:
         """Return the whole request in the form of this envelope."""
         return self.whole(plaintext) if self.form is Form.UNCHUNKED else self.chunked(plaintext)
+
+
+def zero_shared_secret(public_key: bytes) -> bytes:
+    """Return the DHKEM(X25519) secret of an all-zero ``enc``, which everyone knows (RFC 9180 section 7.1.4)."""
+    suite_id = b"KEM" + KemId.DHKEM_X25519.to_bytes(2, "big")
+    prk = kdf.labeled_extract(KdfId.HKDF_SHA256, suite_id, b"", b"eae_prk", bytes(32))
+    return kdf.labeled_expand(KdfId.HKDF_SHA256, suite_id, prk, b"shared_secret", bytes(32) + public_key, 32)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,12 @@ from contextlib import suppress
 
 import anyio
 
-from conformance.peers.envelope import Envelope
+from conformance.peers.envelope import Envelope, zero_shared_secret
 from conformance.peers.gateway import PING, Exchange, GatewayWorld
 from conformance.registry import check
 from conformance.verdicts import Violation
 from openpcc_ref.binary_http import encode_request
-from openpcc_ref.hpke import AeadId, KdfId, KemId, SenderContext, Suite, kdf, kem, key_schedule
+from openpcc_ref.hpke import AeadId, KdfId, KemId, SenderContext, Suite, kem, key_schedule
 from openpcc_ref.http1 import Http1Error
 from openpcc_ref.oblivious_http import Form, KeyConfig
 from openpcc_ref.sources import RandomSource
@@ -160,10 +160,7 @@ async def enc_zero(world: GatewayWorld) -> None:
 
 def _zero_encapsulation(key: KeyConfig, form: Form, random: RandomSource) -> tuple[bytes, SenderContext]:
     """Encapsulate as somebody does who sends zeros: the Diffie-Hellman result is zero (RFC 9180 section 7.1.4)."""
-    enc, public_key = bytes(32), key.public_key[:32]
-    suite_id = b"KEM" + KemId.DHKEM_X25519.to_bytes(2, "big")
-    prk = kdf.labeled_extract(KdfId.HKDF_SHA256, suite_id, b"", b"eae_prk", bytes(32))
-    secret = kdf.labeled_expand(KdfId.HKDF_SHA256, suite_id, prk, b"shared_secret", enc + public_key, 32)
+    enc, secret = bytes(32), zero_shared_secret(key.public_key[:32])
     if key.kem_id == KemId.X25519_KYBER768_DRAFT00:
         honest_secret, honest_enc = kem(KemId(key.kem_id)).encapsulate(key.public_key, random)
         secret, enc = secret + honest_secret[32:], enc + honest_enc[32:]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from conformance.peers.envelope import Opened, Outer, raw_request
+from conformance.peers.envelope import Opened, Outer
 from conformance.peers.gateway import PING, ROUTER, GatewayWorld, inner
 from conformance.registry import check
 from conformance.verdicts import expect
@@ -115,7 +115,8 @@ async def path_encapsulated(world: GatewayWorld) -> None:
     """The inner status is 404 or 405, the outer one 200."""
     for form in Form:
         await world.control(form)
-        plaintext = raw_request(b"POST", ROUTER, b"/node-events")
+        request = inner(b"POST", ROUTER, b"/node-events", b"content")
+        plaintext = encode_request(request, indeterminate=form is Form.CHUNKED, pad_to=532)
         reply = await world.deliver(plaintext, form)
         expect(
             reply.response.head.status in (404, 405),
