@@ -57,3 +57,8 @@ def flipped(octets: str, position: int) -> str:
     data = bytearray.fromhex(octets)
     data[position] ^= 1
     return data.hex()
+
+
+def accepted_by_deployed_code(case: Case) -> Case:
+    """Flag a negative case that deployed code is known to accept: a divergence of its chapter."""
+    return replace(case, flags=("DeployedCodeAccepts",))

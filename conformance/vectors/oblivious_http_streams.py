@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from conformance.vectors.case import Case
 from conformance.vectors.coins import coins
-from conformance.vectors.making import edited, flipped
+from conformance.vectors.making import accepted_by_deployed_code, edited, flipped
 from conformance.vectors.oblivious_http_exchanges import (
     CHUNK_RULES,
     answered_case,
@@ -169,7 +169,9 @@ def _refused_streams(stream: RequestStream) -> Iterator[Case]:
     promoted = "00" + second[2:]
     yield refused("chunk-as-final", "a chunk reframed as the final one", "chunk.open", end, first, promoted)
     empty = stream.sealed([chunks[0], _Chunk(b""), replace(chunks[1], sequence=2), replace(chunks[2], sequence=3)])
-    yield refused("empty-chunk", "an empty chunk before the end", "chunk.empty", ("OHT-032",), *empty)
+    yield accepted_by_deployed_code(
+        refused("empty-chunk", "an empty chunk before the end", "chunk.empty", ("OHT-032",), *empty)
+    )
     for length in (1, 15):
         short = f"{length:02x}" + "00" * length
         yield refused(f"length-{length}", f"a chunk of {length} bytes", "chunk.short", touched, first, short, last)

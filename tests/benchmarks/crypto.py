@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from openpcc_ref.chunked_stream import ChunkOpener, ChunkSealer
 from openpcc_ref.hpke import AeadId, KemId, kem
@@ -19,18 +20,14 @@ def main() -> None:
         for size in CHUNK_SIZES:
             count = 16 * 2**20 // size
             sealed = seal(aead_id, size, count)
-            report(
-                f"seal {aead_id.name} in chunks of {size}",
-                lambda a=aead_id, s=size, n=count: seal(a, s, n),
-                size * count,
-            )
-            report(f"open {aead_id.name} in chunks of {size}", lambda a=aead_id, d=sealed: unseal(a, d), size * count)
+            report(f"seal {aead_id.name} in chunks of {size}", partial(seal, aead_id, size, count), size * count)
+            report(f"open {aead_id.name} in chunks of {size}", partial(unseal, aead_id, sealed), size * count)
     for kem_id in KemId:
         mechanism = kem(kem_id)
         pair = mechanism.generate(system_random)
         _, enc = mechanism.encapsulate(pair.public_key, system_random)
-        report(f"encapsulate {kem_id.name}", lambda m=mechanism, p=pair: m.encapsulate(p.public_key, system_random))
-        report(f"decapsulate {kem_id.name}", lambda m=mechanism, p=pair, e=enc: m.decapsulate(e, p.secret_key))
+        report(f"encapsulate {kem_id.name}", partial(mechanism.encapsulate, pair.public_key, system_random))
+        report(f"decapsulate {kem_id.name}", partial(mechanism.decapsulate, enc, pair.secret_key))
 
 
 def seal(aead_id: AeadId, size: int, count: int) -> list[bytes]:
