@@ -12,7 +12,19 @@ import jsonschema
 from conformance import resources
 from conformance.vectors.case import Case
 
-CONCEPTS = ("binary_http", "hpke", "oblivious_http", "compute_message", "badge", "tags", "routing")
+CONCEPTS = (
+    "binary_http",
+    "hpke",
+    "oblivious_http",
+    "compute_message",
+    "badge",
+    "tags",
+    "routing",
+    "currency",
+    "nonce",
+    "blind_rsa",
+    "credit",
+)
 """The vector files, in the order in which the chapters build on each other."""
 
 _MEMBERS = (
