@@ -35,8 +35,8 @@ def refund(credit_amount: int, status: int, usage: Usage | None, factor: float) 
 
     An error refunds everything; an answer refunds what its usage leaves, rounded to a neighbour with the uniform
     ``factor`` of :func:`~openpcc_ref.credits.currency.rounding_factor`, and never more than the credit. A refund of 0
-    is none (PAY-124). Requirements: NODE-050 to NODE-054. Raises :class:`~openpcc_ref.compute_node.ComputeNodeRejected` with
-    ``compute-node.engine.status`` for a status that is neither.
+    is none (PAY-124). Requirements: NODE-050 to NODE-054. Raises
+    :class:`~openpcc_ref.compute_node.ComputeNodeRejected` with ``compute-node.engine.status`` for another status.
     """
     if status >= 400:
         return exact(credit_amount)
