@@ -66,8 +66,8 @@ class ChunkOpener:
     """
 
     def __init__(self, aead_id: AeadId, key: bytes, base_nonce: bytes, max_plaintext: int = MAX_CHUNK) -> None:
-        self._aead_id = aead_id
-        self._key = key
+        self._cipher = aead.cipher(aead_id, key)
+        self._nt = aead_id.nt
         self._base_nonce = base_nonce
         self._max_sealed = max_plaintext + aead_id.nt
         self._buffer = bytearray()
@@ -144,11 +144,11 @@ class ChunkOpener:
         if self._length:
             self._require_size(self._length, "declared length")
             require(
-                self._length >= self._aead_id.nt,
+                self._length >= self._nt,
                 ChunkedStreamRejected,
                 "chunked-stream.chunk.short",
                 where=self._where,
-                expected=f"at least the {self._aead_id.nt} bytes of a tag",
+                expected=f"at least the {self._nt} bytes of a tag",
             )
         return True
 
@@ -165,7 +165,7 @@ class ChunkOpener:
         sealed = bytes(self._buffer[:length])
         del self._buffer[:length]
         nonce = nonce_at(self._base_nonce, self._sequence)
-        plaintext = aead.open_sealed(self._aead_id, self._key, nonce, aad, sealed)
+        plaintext = aead.open_with(self._cipher, nonce, aad, sealed)
         require(
             plaintext is not None,
             ChunkedStreamRejected,
