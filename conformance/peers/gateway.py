@@ -320,6 +320,9 @@ async def side_by_side(jobs: Iterable[Callable[[], Awaitable[object]]]) -> None:
 async def _honest(received: Received, responder: Responder) -> None:
     """Answer as bank and router do, with content that says what was asked."""
     await received.end()
+    if received.method == b"CONNECT":  # must not become a tunnel when a gateway forwards it
+        await answer_after_request(received, responder, 501, (), b"")
+        return
     content = b"pong" if received.target == b"/ping" else b"answer to " + received.target
     fields = ((b"content-type", b"text/plain"),)
     await answer_after_request(received, responder, 200, fields, content if received.method != b"HEAD" else b"")
