@@ -48,7 +48,7 @@ class RawClient:
 
     async def close_write(self) -> None:
         """Send no more."""
-        with suppress(*_GONE):
+        with suppress(*_GONE, NotImplementedError):  # TLS cannot
             await self._stream.send_eof()
 
     async def answer(self) -> RawAnswer | None:

@@ -19,7 +19,7 @@ from conformance.peers.relay import (
 )
 from conformance.peers.scripted import Received, answer_after_request
 from conformance.registry import check
-from conformance.verdicts import expect
+from conformance.verdicts import Violation, expect
 from openpcc_ref.http1 import Http1Error, Responder, field_value
 
 _MIB = 2**20
@@ -258,6 +258,8 @@ async def cut_chunked_request(case: RelayCase) -> None:
         pieces = case.request_pieces()
         for piece in pieces[:2]:
             await connection.send(piece)
+        with suppress(Violation):  # a relay that gathers messages has nothing to complete yet
+            await (await case.gateway.arrival()).content(1)
         await connection.abort()
     await _not_completed(case)
 
@@ -331,7 +333,8 @@ async def after_garbage(case: RelayCase) -> None:
 
 async def _not_completed(case: RelayCase) -> None:
     for arrived in tuple(case.gateway.requests):
-        await arrived.end()
+        with suppress(Violation):  # left open is not completed either
+            await arrived.end()
         expect(
             not arrived.complete,
             expected="no complete request at the gateway",

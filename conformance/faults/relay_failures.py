@@ -1,0 +1,140 @@
+"""Relays that hide failures or try again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from conformance.faults import fault
+from conformance.faults.relay_whole import WholeRelay, is_chunked
+from openpcc_ref.http1 import Failure, IncomingRequest, IncomingResponse, field_value
+from openpcc_ref.services.forwarding import Upstream, UpstreamFailed
+from openpcc_ref.services.relay import Relay
+
+
+@fault(
+    id="relay.blames-the-client",
+    breaks=["OHT-059"],
+    trips=["relay.failures.unreachable", "relay.failures.hang-up", "relay.failures.garbage"],
+)
+class BlamesTheClient(Relay):
+    """Answers 400 when the gateway fails."""
+
+    def failure_status(self, failure: UpstreamFailed) -> int:
+        return 400
+
+
+@fault(
+    id="relay.answers-garbage-with-nothing",
+    breaks=["OHT-059"],
+    trips=["relay.failures.garbage"],
+)
+class AnswersGarbageWithNothing(Relay):
+    """Answers an empty 200 when it does not understand the gateway."""
+
+    def failure_status(self, failure: UpstreamFailed) -> int:
+        return 200 if failure.error.failure is Failure.MALFORMED else super().failure_status(failure)
+
+
+@fault(
+    id="relay.retries",
+    breaks=["OHT-049"],
+    trips=["relay.failures.hang-up", "relay.failures.hang-up-on-reuse"],
+)
+class Retries(WholeRelay):
+    """Asks the gateway again when it gives no answer."""
+
+    async def ask(self, request: IncomingRequest, content: bytes) -> tuple[IncomingResponse, bytes]:
+        try:
+            return await super().ask(request, content)
+        except UpstreamFailed:
+            return await super().ask(request, content)
+
+
+@fault(
+    id="relay.retries-on-kept-connections",
+    breaks=["OHT-049"],
+    trips=["relay.failures.hang-up-on-reuse"],
+)
+class RetriesOnKeptConnections(WholeRelay):
+    """Asks again when a connection that has served before breaks, as connection pools do."""
+
+    def __init__(self, gateway_url: str, *, step_s: float = 60.0) -> None:
+        super().__init__(gateway_url, step_s=step_s)
+        self._served: set[int] = set()
+
+    async def ask(self, request: IncomingRequest, content: bytes) -> tuple[IncomingResponse, bytes]:
+        kept = request.connection_id in self._served
+        self._served.add(request.connection_id)
+        try:
+            return await super().ask(request, content)
+        except UpstreamFailed:
+            if not kept:
+                raise
+            return await super().ask(request, content)
+
+
+@fault(
+    id="relay.retries-on-503",
+    breaks=["OHT-049"],
+    trips=["relay.failures.no-answer-is-final"],
+)
+class RetriesOn503(WholeRelay):
+    """Asks again when the gateway says 503 (Service Unavailable)."""
+
+    async def ask(self, request: IncomingRequest, content: bytes) -> tuple[IncomingResponse, bytes]:
+        response, answer = await super().ask(request, content)
+        return await super().ask(request, content) if response.status == 503 else (response, answer)
+
+
+@fault(
+    id="relay.ends-cut-responses-cleanly",
+    breaks=["OHT-060"],
+    trips=["relay.failures.cut-chunked-response", "relay.failures.closed-chunked-response"],
+)
+class EndsCutResponsesCleanly(Relay):
+    """Sends the last chunk when the gateway breaks off."""
+
+    async def response_content(self, gateway: Upstream, response: IncomingResponse) -> AsyncIterator[bytes]:
+        try:
+            async for data in super().response_content(gateway, response):
+                yield data
+        except UpstreamFailed:
+            if not is_chunked(response):
+                raise
+
+
+@fault(
+    id="relay.takes-closing-for-the-end",
+    breaks=["OHT-060"],
+    trips=["relay.failures.closed-chunked-response"],
+)
+class TakesClosingForTheEnd(Relay):
+    """Takes the end of the gateway's connection for the end of its response."""
+
+    async def response_content(self, gateway: Upstream, response: IncomingResponse) -> AsyncIterator[bytes]:
+        try:
+            async for data in super().response_content(gateway, response):
+                yield data
+        except UpstreamFailed as failure:
+            if not is_chunked(response) or failure.error.failure is not Failure.CLOSED:
+                raise
+
+
+@fault(
+    id="relay.fills-up-cut-responses",
+    breaks=["OHT-060"],
+    trips=["relay.failures.cut-sized-response"],
+)
+class FillsUpCutResponses(Relay):
+    """Fills a response up with zeros to the length it should have had."""
+
+    async def response_content(self, gateway: Upstream, response: IncomingResponse) -> AsyncIterator[bytes]:
+        left = int(field_value(response.fields, b"content-length") or 0)
+        try:
+            async for data in super().response_content(gateway, response):
+                left -= len(data)
+                yield data
+        except UpstreamFailed:
+            if is_chunked(response):
+                raise
+            yield bytes(left)
