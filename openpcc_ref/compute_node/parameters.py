@@ -49,7 +49,7 @@ def decode_parameters(content_type: bytes, encapsulated_key: bytes, credit_amoun
     amount = int(text) if _INTEGER.fullmatch(text) else None
     readable = amount is not None and abs(amount) <= _MAX_AMOUNT
     require_node(readable, "parameters.credit-amount", "X-Credit-Amount", "a decimal number of 64 bits")
-    require_node((amount or 0) > 0, "parameters.no-credit", "X-Credit-Amount", "more than 0")
+    require_node(amount is None or amount > 0, "parameters.no-credit", "X-Credit-Amount", "more than 0")
     return Parameters(form, key, amount or 0)
 
 
