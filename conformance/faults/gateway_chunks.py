@@ -8,10 +8,12 @@ from conformance.faults import fault
 from conformance.faults.lenient import LenientGateway
 from openpcc_ref.binary_http import Content, Event, RequestDecoder, RequestHead
 from openpcc_ref.chunked_stream import ChunkedStreamRejected
+from openpcc_ref.errors import Rejected
 from openpcc_ref.http1 import IncomingRequest
 from openpcc_ref.oblivious_http import Form
 from openpcc_ref.services.forwarding import Upstream
 from openpcc_ref.services.gateway import Gateway
+from openpcc_ref.services.inner_answer import Problem
 from openpcc_ref.services.sealed_request import InnerRequest, SealedRequest
 from openpcc_ref.varint import encode_varint, varint_length
 
@@ -138,6 +140,11 @@ class SmallChunks(Gateway):
     """Accepts chunks of 4096 bytes at most, as deployed gateways do."""
 
     max_chunk = 4096
+
+    def problem_of(self, rejected: Rejected) -> tuple[int, Problem]:
+        if rejected.code == "chunked-stream.chunk.long":
+            return 400, Problem.BLANK
+        return super().problem_of(rejected)
 
 
 class _EmptyFinal(SealedRequest):

@@ -130,7 +130,12 @@ class AnyPath(Gateway):
         pass
 
 
-@fault(id="gateway.routes.any-method", breaks=["OHT-066"], trips=["gateway.allow-list.method"])
+@fault(
+    id="gateway.routes.any-method",
+    breaks=["OHT-066"],
+    trips=["gateway.allow-list.method"],
+    also=["gateway.allow-list.target-form"],
+)
 class AnyMethod(Gateway):
     """Looks at the path alone."""
 
