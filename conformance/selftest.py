@@ -22,6 +22,9 @@ from conformance.targets import LaunchTarget
 from conformance.verdicts import CaseResult, Profile, Verdict
 
 SEED = "selftest"
+STEP_S = 2.0
+"""Deadline of one wait: most of the time goes into waiting for what a fault never does."""
+
 NOTICED = (Verdict.FAIL, Verdict.WARN)
 
 
@@ -50,10 +53,9 @@ def uncovered(known_checks: Sequence[Check], known_faults: Sequence[Fault]) -> l
 
 
 async def trials(
-    *, include: Callable[[str], bool] = lambda _: True, jobs: int = 2, limits: Limits | None = None
+    *, include: Callable[[str], bool] = lambda _: True, jobs: int = 2, limits: Limits
 ) -> AsyncIterator[Trial]:
     """Run the faults and calibrations that ``include`` admits, ``jobs`` at a time, and yield what each showed."""
-    limits = limits or Limits()
     send, receive = anyio.create_memory_object_stream[Trial](max_buffer_size=1000)
     limiter = anyio.CapacityLimiter(jobs)
     async with anyio.create_task_group() as group, receive:

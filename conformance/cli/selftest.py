@@ -12,7 +12,7 @@ from conformance.registry import checks
 from conformance.results import Exit
 from conformance.runfile import Limits
 from conformance.selection import matches
-from conformance.selftest import trials, uncovered
+from conformance.selftest import STEP_S, trials, uncovered
 from conformance.vectors import files
 from conformance.vectors.proof import ProofFailed, prove
 
@@ -41,7 +41,7 @@ def selftest(patterns: tuple[str, ...], jobs: int, scale: float, verbose: bool) 
 async def _report(patterns: tuple[str, ...], jobs: int, scale: float, verbose: bool) -> int:
     ran = bad = 0
     include = lambda name: not patterns or any(matches(pattern, name) for pattern in patterns)  # noqa: E731
-    async for trial in trials(include=include, jobs=jobs, limits=Limits(scale=scale)):
+    async for trial in trials(include=include, jobs=jobs, limits=Limits(step_s=STEP_S, scale=scale)):
         ran += 1
         bad += bool(trial.problems)
         noticed = f": {', '.join(trial.noticed)}" if verbose and trial.noticed else ""

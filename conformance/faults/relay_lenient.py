@@ -92,7 +92,13 @@ class LeavesFramingToOthers(Relay):
     id="relay.guesses-lengths",
     breaks=["OHT-053"],
     trips=["relay.framing.odd-lengths"],
-    also=[*_CONSEQUENCES, "relay.framing.hidden-lines", "relay.framing.length-and-chunks", "relay.framing.odd-codings"],
+    also=[
+        *_CONSEQUENCES,
+        "relay.framing.hidden-lines",
+        "relay.framing.length-and-chunks",
+        "relay.framing.odd-codings",
+        "relay.framing.two-lengths",
+    ],
 )
 class GuessesLengths(LeavesFramingToOthers):
     """Takes the first digits it finds in a length for the length."""
