@@ -243,6 +243,10 @@ def _client_choice() -> Iterator[Case]:
     accepted = {
         "order-of-listing": (value("2026-06-15T00:00:00Z", second, first), "the newest is listed first"),
         "tie": (value("2026-06-15T00:00:00Z", second, tie), "two keys start together: the first listed"),
+        "ends-earlier": (
+            value("2026-06-15T00:00:00Z", (3, first[1], future[2]), second),
+            "the key that started last ends first",
+        ),
         "at-start-of-second": (value(second[1], first, second), "the second key starts now: not yet active"),
         "after-start-of-second": (value("2026-06-01T00:00:00.000001Z", first, second), "a microsecond later"),
         "at-end": (value(first[2], first), "the last moment of the only key"),
