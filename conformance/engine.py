@@ -22,7 +22,7 @@ from conformance.registry import Check
 from conformance.runfile import Limits
 from conformance.targets import RunningTarget, TargetFailed
 from conformance.transcript import Transcript
-from conformance.verdicts import Attribution, CaseResult, NotApplicable, Profile, Verdict, Violation, judge
+from conformance.verdicts import NOT_GRADED, Attribution, CaseResult, NotApplicable, Profile, Verdict, Violation, judge
 from openpcc_ref.http1 import Http1Error
 
 
@@ -72,7 +72,7 @@ class Engine:
         """Yield the result of each check as it is known."""
         problem = await self._control()
         if problem is not None:
-            self._lost = f"not graded: {problem}"
+            self._lost = f"{NOT_GRADED}{problem}"
         for check in checks:
             started = monotonic()
             transcript = Transcript(check.id, self.seed)
@@ -124,10 +124,10 @@ class Engine:
         try:
             restarted = await self.world.subject.restart()
         except TargetFailed as failure:
-            self._lost = f"not graded: {failure}"
+            self._lost = f"{NOT_GRADED}{failure}"
             return _Outcome(Verdict.ERROR, expected, f"{silence}; {failure}")
         if not restarted:
-            self._lost = f"not graded: since {check.id}, {silence}"
+            self._lost = f"{NOT_GRADED}since {check.id}, {silence}"
             return _Outcome(Verdict.ERROR, expected, silence)
         again = await self._attempt(check, transcript)
         problem_again = await self._control()
@@ -136,7 +136,7 @@ class Engine:
             return _Outcome(Verdict.ERROR, expected, observed)
         observed = f"{silence}; and again after a restart: {problem_again}{self.world.subject.epitaph()}"
         if not await self._revived():
-            self._lost = f"not graded: since {check.id}, {problem_again}"
+            self._lost = f"{NOT_GRADED}since {check.id}, {problem_again}"
         return _Outcome(Verdict.FAIL, expected, observed)
 
     async def _revived(self) -> bool:

@@ -15,7 +15,7 @@ from conformance.results import RunResult, Subject
 from conformance.roles import Role
 from conformance.runfile import Limits, RunFile, TargetSettings
 from conformance.targets import LaunchTarget, Target, TargetFailed, UrlTarget, embedded
-from conformance.verdicts import Attribution, CaseResult, Profile, Verdict
+from conformance.verdicts import NOT_GRADED, Attribution, CaseResult, Profile, Verdict
 from conformance.version import VERSION
 
 
@@ -108,6 +108,6 @@ def _not_graded(check: Check, reason: str) -> CaseResult:
         level=check.level,
         verdict=Verdict.ERROR,
         expected="a subject that serves",
-        observed=f"not graded: {reason}",
+        observed=f"{NOT_GRADED}{reason}",
         attribution=Attribution.SUBJECT,
     )

@@ -20,6 +20,10 @@ class Verdict(StrEnum):
     SKIP = "skip"
 
 
+NOT_GRADED = "not graded: "
+"""How the observation of a case begins that was not tried."""
+
+
 class Attribution(StrEnum):
     """Whose doing an error is."""
 
@@ -74,6 +78,11 @@ class CaseResult:
     divergence: str | None = None
     duration_ms: int = 0
     transcript: str | None = None
+
+    @property
+    def not_graded(self) -> bool:
+        """Whether the case was not even tried, because of something that happened before it."""
+        return self.verdict is Verdict.ERROR and self.observed.startswith(NOT_GRADED)
 
 
 def judge(violation: Violation, level: Level, profile: Profile) -> Verdict:

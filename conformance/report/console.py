@@ -47,7 +47,8 @@ class Listener(Protocol):
 class ConsoleReport:
     """Prints findings as they come and the tally at the end.
 
-    Passing cases get a line each with ``verbose``; without it a terminal shows a bar and a pipe shows nothing
+    Cases that share one reason for not being graded are told of once. Passing cases get a line each with
+    ``verbose``; without it a terminal shows a bar and a pipe shows nothing
     for them. ``repeat`` is the command that repeats one case, without its ``--only`` and ``--seed`` options.
     """
 
@@ -57,10 +58,13 @@ class ConsoleReport:
         self._repeat = repeat
         self._verbose = verbose
         self._progress: Progress | None = None
+        self._told: set[str] = set()
 
     def subject_started(self, subject: Subject, cases: int) -> None:
         self._console.print(
-            Text.assemble((str(subject.role), "bold"), f"  {subject.name}  {subject.where}  {cases} cases")
+            Text.assemble((str(subject.role), "bold"), f"  {subject.name}  {subject.where}  {cases} cases"),
+            soft_wrap=True,
+            highlight=False,
         )
         if self._console.is_terminal:
             columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -91,6 +95,10 @@ class ConsoleReport:
         )
         if case.verdict is Verdict.PASS and case.divergence is None:
             return [head] if self._verbose else []
+        if case.not_graded:
+            if case.observed in self._told:
+                return []
+            self._told.add(case.observed)
         rows = [("expected", case.expected), ("observed", case.observed)]
         if case.divergence:
             rows.append(
@@ -108,15 +116,16 @@ class ConsoleReport:
 
 
 def summary_lines(result: RunResult) -> Sequence[str]:
-    """Return the tally by role, why cases were not applicable, and the exit code."""
+    """Return the tally by role, why cases were not applicable or not graded, and the exit code."""
     lines = []
     for role in dict.fromkeys(case.role for case in result.cases):
         cases = [case for case in result.cases if case.role is role]
         counts = [(verdict, sum(case.verdict is verdict for case in cases)) for verdict in Verdict]
         told = " · ".join(f"{count} {_NAMES[verdict]}" for verdict, count in counts if count)
         lines.append(f"{role:<10} {told}")
-    reasons = [case.observed for case in result.cases if case.verdict is Verdict.NOT_APPLICABLE]
-    lines += [f"not applicable {reasons.count(reason)}×: {reason}" for reason in dict.fromkeys(reasons)]
+    reasons = [f"not applicable: {case.observed}" for case in result.cases if case.verdict is Verdict.NOT_APPLICABLE]
+    reasons += [case.observed for case in result.cases if case.not_graded]
+    lines += [f"{reasons.count(reason)}× {reason}" for reason in dict.fromkeys(reasons)]
     code = result.exit()
     lines.append(
         f"profile {result.profile} · seed {result.seed} · exit {int(code)} ({code.name.lower().replace('_', ' ')})"
