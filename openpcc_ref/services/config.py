@@ -61,6 +61,43 @@ class Settings:
         _require(len(value) == length, "value", self._path(name), f"{length} bytes in hexadecimal")
         return value
 
+    def hex_integer(self, name: str) -> int:
+        """Take a positive number in hexadecimal."""
+        text = self._take(name, str, "a number in hexadecimal")
+        try:
+            value = int.from_bytes(bytes.fromhex(text.rjust(len(text) + len(text) % 2, "0")), "big")
+        except ValueError:
+            value = 0
+        _require(value > 0, "value", self._path(name), "a positive number in hexadecimal")
+        return value
+
+    def text(self, name: str) -> str:
+        """Take a string that is not empty."""
+        value = self._take(name, str, "a string")
+        _require(bool(value), "value", self._path(name), "a string that is not empty")
+        return value
+
+    def optional_text(self, name: str) -> str | None:
+        """Take a string, or None where the member is null or not there."""
+        if self._left.get(name) is None:
+            self._left.pop(name, None)
+            return None
+        return self.text(name)
+
+    def texts(self, name: str) -> list[str]:
+        """Take a list of strings."""
+        values = self._take(name, list, "a list of strings")
+        _require(all(isinstance(value, str) for value in values), "type", self._path(name), "a list of strings")
+        return values
+
+    def flag(self, name: str) -> bool:
+        """Take a truth value; one that is not there is false."""
+        return self._take(name, bool, "true or false") if name in self._left else False
+
+    def object(self, name: str) -> Settings:
+        """Take an object."""
+        return Settings(self._take(name, Mapping, "an object"), self._path(name))
+
     def timestamp(self, name: str) -> datetime:
         """Take an RFC 3339 time stamp."""
         value = decode_timestamp(self._take(name, str, "an RFC 3339 time stamp"))
