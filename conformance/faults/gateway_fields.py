@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import AsyncIterator
 
 from conformance.faults import fault
@@ -44,7 +45,11 @@ class OuterTrace(Gateway):
         return (*super().upstream_fields(head, outer), *trace)
 
 
-@fault(id="gateway.fields.address-added", breaks=["OHT-068"], trips=["gateway.fields.none-added"])
+@fault(
+    id="gateway.fields.address-added",
+    breaks=["OHT-068", "PRIV-005"],
+    trips=["gateway.fields.none-added", "gateway.fields.only-inner"],
+)
 class AddressAdded(Gateway):
     """Says where the request came from."""
 
@@ -52,7 +57,11 @@ class AddressAdded(Gateway):
         return (*super().upstream_fields(head, outer), (b"x-real-ip", b"127.0.0.1"))
 
 
-@fault(id="gateway.fields.identifier-added", breaks=["PRIV-015"], trips=["gateway.fields.none-added"])
+@fault(
+    id="gateway.fields.identifier-added",
+    breaks=["PRIV-015", "PRIV-005"],
+    trips=["gateway.fields.none-added", "gateway.fields.only-inner"],
+)
 class IdentifierAdded(Gateway):
     """Numbers its requests."""
 
@@ -134,3 +143,30 @@ class OuterServer(Gateway):
 
     def outer_fields(self, form: Form) -> Fields:
         return (*super().outer_fields(form), (b"server", b"gateway/1.0"))
+
+
+@fault(id="gateway.fields.agent-added", breaks=["PRIV-005"], trips=["gateway.fields.only-inner"])
+class AgentAdded(Gateway):
+    """Names its HTTP library to the service."""
+
+    def upstream_fields(self, head: RequestHead, outer: IncomingRequest) -> Fields:
+        return (*super().upstream_fields(head, outer), (b"user-agent", b"library/1.0"))
+
+
+@fault(
+    id="gateway.fields.path-told",
+    breaks=["PRIV-001"],
+    trips=["gateway.fields.nothing-in-clear"],
+    also=["gateway.fields.outer-response"],
+)
+class PathTold(Gateway):
+    """Tells the relay, in base64, which path was asked for."""
+
+    path = b""
+
+    def require_route(self, authority: bytes, head: RequestHead) -> None:
+        self.path = head.path
+        super().require_route(authority, head)
+
+    def outer_fields(self, form: Form) -> Fields:
+        return (*super().outer_fields(form), (b"x-path", b64encode(self.path)))

@@ -242,3 +242,23 @@ class RefundRepeated(Gateway):
         trailers = super().response_trailers(response, announced)
         self.last = next((value for _, value in trailers if value), self.last)
         return tuple((name, value or self.last) for name, value in trailers)
+
+
+@fault(
+    id="gateway.responses.status-told",
+    breaks=["PRIV-010", "OHT-069"],
+    trips=["gateway.responses.equal-sizes"],
+    also=["gateway.fields.outer-response"],
+)
+class StatusTold(Gateway):
+    """Marks outer responses behind which there is an error."""
+
+    failed = False
+
+    def announced_trailers(self, response: IncomingResponse) -> Sequence[bytes]:
+        self.failed = response.status >= 400
+        return super().announced_trailers(response)
+
+    def outer_fields(self, form: Form) -> Fields:
+        mark: Fields = ((b"cache-control", b"no-store"),) if self.failed else ()
+        return (*super().outer_fields(form), *mark)

@@ -125,7 +125,7 @@ async def other_host_field(world: GatewayWorld) -> None:
 
 @check(
     id="gateway.allow-list.path",
-    requirements=["OHT-066"],
+    requirements=["OHT-066", "RTR-003", "RTR-004"],
     title="Any other path is an inner 404 or 405",
 )
 async def path(world: GatewayWorld) -> None:

@@ -75,7 +75,7 @@ def _altered(chunk: bytes, position: int) -> bytes:
 
 @check(
     id="gateway.chunks.exchange",
-    requirements=["OHT-026", "OHT-027", "OHT-028", "OHT-020", "OHT-087"],
+    requirements=["OHT-026", "OHT-027", "OHT-028", "OHT-020", "OHT-087", "MSG-044"],
     title="A chunked request reaches the router whole",
 )
 async def exchange(world: GatewayWorld) -> None:
@@ -134,7 +134,7 @@ async def largest(world: GatewayWorld) -> None:
 
 @check(
     id="gateway.chunks.final-with-data",
-    requirements=["OHT-034"],
+    requirements=["OHT-034", "MSG-048"],
     title="Data in the final chunk are accepted",
 )
 async def final_with_data(world: GatewayWorld) -> None:
@@ -195,7 +195,7 @@ async def framings(world: GatewayWorld) -> None:
 
 @check(
     id="gateway.chunks.huge-length",
-    requirements=["OHT-036"],
+    requirements=["OHT-036", "MSG-050"],
     title="A chunk that is declared too long is refused before its data come",
 )
 async def huge_length(world: GatewayWorld) -> None:
@@ -225,7 +225,7 @@ async def short_length(world: GatewayWorld) -> None:
 
 @check(
     id="gateway.chunks.empty-non-final",
-    requirements=["OHT-032"],
+    requirements=["OHT-032", "MSG-049"],
     title="A non-final chunk without plaintext is a failed decryption",
 )
 async def empty_non_final(world: GatewayWorld) -> None:
@@ -280,7 +280,7 @@ async def later_altered(world: GatewayWorld) -> None:
 
 @check(
     id="gateway.chunks.swapped",
-    requirements=["OHT-028", "OHT-087"],
+    requirements=["OHT-028", "OHT-087", "MSG-046"],
     title="Swapped chunks leave the request behind the gateway incomplete",
 )
 async def swapped(world: GatewayWorld) -> None:
@@ -325,7 +325,7 @@ async def dropped(world: GatewayWorld) -> None:
 
 @check(
     id="gateway.chunks.final-missing",
-    requirements=["OHT-035", "OHT-087"],
+    requirements=["OHT-035", "OHT-087", "MSG-047"],
     title="A request without its final chunk is never completed",
 )
 async def final_missing(world: GatewayWorld) -> None:
@@ -361,7 +361,7 @@ async def truncated(world: GatewayWorld) -> None:
 
 @check(
     id="gateway.chunks.final-aad",
-    requirements=["OHT-027", "OHT-087"],
+    requirements=["OHT-027", "OHT-087", "MSG-045"],
     title="A final chunk sealed without the AAD final is refused",
 )
 async def final_aad(world: GatewayWorld) -> None:

@@ -178,7 +178,7 @@ def _zero_encapsulation(key: KeyConfig, form: Form, random: RandomSource) -> tup
 
 @check(
     id="gateway.encapsulation.info",
-    requirements=["OHT-020", "OHT-062"],
+    requirements=["OHT-020", "OHT-062", "MSG-041"],
     title="A request sealed to another info is refused",
 )
 async def info(world: GatewayWorld) -> None:
@@ -271,7 +271,7 @@ async def bits(world: GatewayWorld) -> None:
 
 @check(
     id="gateway.encapsulation.unbounded",
-    requirements=["OHT-079"],
+    requirements=["OHT-079", "MSG-061"],
     title="Unchunked content is not taken without a bound",
     costly=True,
 )

@@ -108,7 +108,7 @@ async def message_encapsulated(world: GatewayWorld) -> None:
 
 @check(
     id="gateway.errors.path-encapsulated",
-    requirements=["OHT-064", "OHT-066"],
+    requirements=["OHT-064", "OHT-066", "RTR-004"],
     title="A forbidden path is refused inside an encapsulated response",
 )
 async def path_encapsulated(world: GatewayWorld) -> None:

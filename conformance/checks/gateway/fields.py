@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+
 from conformance.peers.envelope import open_outer, raw_request
-from conformance.peers.gateway import ROUTER, GatewayWorld, compute
+from conformance.peers.gateway import ROUTER, GatewayWorld, compute, inner
 from conformance.peers.scripted import Received, answer_after_request
 from conformance.registry import check
 from conformance.verdicts import expect
@@ -220,3 +222,48 @@ async def outer_response(world: GatewayWorld) -> None:
         expect(reply.response.head.status == 404, expected="the router's 404 inside", observed=str(reply))
         extra = [name for name in _names(outer.fields) if name.encode() not in _CARRYING]
         expect(not extra, expected="no outer field that is not needed", observed=", ".join(extra))
+
+
+@check(
+    id="gateway.fields.only-inner",
+    requirements=["PRIV-005"],
+    title="The service gets the fields of the inner request and what frames it, nothing else",
+)
+async def only_inner(world: GatewayWorld) -> None:
+    """Names that the client did not send, besides host and framing, would tell about the gateway or the relay."""
+    for form in Form:
+        received = await _forwarded(world, ((b"x-credit", b"credit value"),), form)
+        known = {"content-type", "x-credit", "host", "content-length", "transfer-encoding", "connection"}
+        extra = [name for name in _names(received.fields) if name not in known]
+        expect(not extra, expected="no further field at the service", observed=", ".join(extra))
+
+
+@check(
+    id="gateway.fields.nothing-in-clear",
+    requirements=["PRIV-001"],
+    title="Nothing that was sealed shows in the outer response, in any encoding",
+)
+async def nothing_in_clear(world: GatewayWorld) -> None:
+    """Marks stand in the content and fields of request and response, then in a forbidden path and host."""
+    marks = {what: world.junk(what).randbytes(12).hex().encode() for what in ("field", "content", "answer", "place")}
+
+    async def answer(received: Received, responder: Responder) -> None:
+        fields = ((b"x-mark", marks["answer"]), (b"location", b"/" + marks["answer"]))
+        await answer_after_request(received, responder, 302, fields, marks["answer"])
+
+    forbidden = inner(b"POST", ROUTER, b"/" + marks["place"])
+    foreign = inner(b"POST", marks["place"] + b".example", b"/")
+    for request in (compute(marks["content"], ((b"x-credit", marks["field"]),)), forbidden, foreign):
+        for form in Form:
+            world.router.answer = answer
+            plaintext = encode_request(request, indeterminate=form is Form.CHUNKED, pad_to=532)
+            outer = await world.post(world.envelope(form).sealed(plaintext), form)
+            seen = b"\r\n".join([*(b": ".join(line) for line in outer.fields), outer.content])
+            shown = [what for what, mark in marks.items() if any(code in seen for code in _encodings(mark))]
+            expect(not shown, expected="no mark in the outer response", observed=f"the mark of {', '.join(shown)}")
+
+
+def _encodings(mark: bytes) -> list[bytes]:
+    """Return the mark as it is, reversed case, in hexadecimal and in base64 at each of its three offsets."""
+    base64 = [b64encode(bytes(shift) + mark)[shift + 1 : -4] for shift in range(3)]
+    return [mark, mark.upper(), mark.hex().encode(), *base64]

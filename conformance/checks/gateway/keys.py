@@ -23,7 +23,7 @@ async def _refused(world: GatewayWorld, key: KeyConfig, what: str) -> None:
 
 @check(
     id="gateway.keys.kyber",
-    requirements=["OHT-002", "OHT-004", "OHT-005"],
+    requirements=["OHT-002", "OHT-004", "OHT-005", "MSG-042"],
     needs=["kem.0x0030"],
     title="A request sealed to X25519Kyber768Draft00 is answered",
 )
@@ -35,7 +35,7 @@ async def kyber(world: GatewayWorld) -> None:
 
 @check(
     id="gateway.keys.x25519",
-    requirements=["OHT-003", "OHT-005"],
+    requirements=["OHT-003", "OHT-005", "MSG-042"],
     needs=["kem.0x0020"],
     title="A request sealed to DHKEM(X25519) is answered",
 )
@@ -84,7 +84,7 @@ async def not_yet_active(world: GatewayWorld) -> None:
 
 @check(
     id="gateway.keys.unknown-id",
-    requirements=["OHT-062"],
+    requirements=["OHT-062", "MSG-043"],
     title="A key identifier that no key has is refused",
 )
 async def unknown_id(world: GatewayWorld) -> None:
@@ -94,7 +94,7 @@ async def unknown_id(world: GatewayWorld) -> None:
 
 @check(
     id="gateway.keys.other-kem",
-    requirements=["OHT-062"],
+    requirements=["OHT-062", "MSG-043"],
     needs=["kem.0x0020", "kem.0x0030"],
     title="A key identifier with the KEM of another key is refused",
 )
@@ -106,7 +106,7 @@ async def other_kem(world: GatewayWorld) -> None:
 
 @check(
     id="gateway.keys.unregistered-code-point",
-    requirements=["OHT-062"],
+    requirements=["OHT-062", "MSG-040"],
     title="Code points of no KEM, KDF or AEAD are refused",
 )
 async def unregistered_code_point(world: GatewayWorld) -> None:

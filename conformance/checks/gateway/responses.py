@@ -151,7 +151,7 @@ async def chunked_form(world: GatewayWorld) -> None:
 
 @check(
     id="gateway.responses.fresh-nonce",
-    requirements=["OHT-075", "OHT-023"],
+    requirements=["OHT-075", "OHT-023", "MSG-052"],
     title="A replayed request gets a fresh response nonce, or is refused",
 )
 async def fresh_nonce(world: GatewayWorld) -> None:
@@ -318,3 +318,25 @@ async def concurrent(world: GatewayWorld) -> None:
 
     world.router.answer = answer
     await side_by_side(partial(client, number) for number in range(count))
+
+
+@check(
+    id="gateway.responses.equal-sizes",
+    requirements=["PRIV-010"],
+    title="Responses of equal padded length have equal sizes outside",
+)
+async def equal_sizes(world: GatewayWorld) -> None:
+    """Answers that differ in status and length; where their plaintexts are equally long, so is all that is outside."""
+    for form in Form:
+        sizes: dict[int, set[int]] = {}
+        for status, length in ((200, 1), (200, 100), (404, 9), (500, 99), (200, 300)):
+            world.router.answer = sized(_content(length), status)
+            envelope = world.envelope(form)
+            plaintext = encode_request(compute(b"content"), indeterminate=form is Form.CHUNKED, pad_to=532)
+            outer = await world.post(envelope.sealed(plaintext), form)
+            padded = sum(map(len, open_outer(outer, envelope.context).chunks))
+            size = len(outer.content) + sum(len(name) + len(value) for name, value in outer.fields)
+            sizes.setdefault(padded, set()).add(size)
+        for padded, seen in sizes.items():
+            what = f"one size for {padded} plaintext bytes"
+            expect(len(seen) == 1, expected=what, observed=f"{', '.join(map(str, sorted(seen)))} bytes")
