@@ -10,10 +10,20 @@ from contextlib import AbstractContextManager
 
 from openpcc_ref.errors import without_check
 
+_CONTROL_DATA = "binary-http.control-data.truncated"
+_NO_PATH = "binary-http.path.empty"
 _CHUNK_OPEN = "chunked-stream.chunk.open"
 _REQUEST_OPEN = "oblivious-http.request.open"
 
 _consequences: dict[str, tuple[str, ...]] = {
+    # Where no byte is, none of the control data is either.
+    "binary-http.framing.truncated": (_CONTROL_DATA, "binary-http.method.token", _NO_PATH),
+    # What is missing of the control data reads as nothing, and nothing is no path.
+    _CONTROL_DATA: (_NO_PATH,),
+    # A section that stops inside a line leaves a line that stops.
+    "binary-http.section.truncated": ("binary-http.field-line.truncated",),
+    # A missing status reads as zero.
+    "binary-http.status.truncated": ("binary-http.status.range",),
     # What is left of a cut P-256 key is no point.
     "hpke.enc.length": ("hpke.enc.value",),
     "hpke.public-key.length": ("hpke.public-key.value",),
