@@ -70,16 +70,14 @@ def _encoded() -> Iterator[Case]:
     )
 
 
-def _request(name: str, comment: str, message: str, *rows: str, recommended: bool = False) -> Case:
-    flags = ("Recommended",) if recommended else ()
+def _request(name: str, comment: str, message: str, *rows: str, flags: tuple[str, ...] = ()) -> Case:
     case_id = f"binary-http.decode-request.{name}"
     return answered(case_id, comment, "binary-http.decode-request", {"message": message}, rows, flags=flags)
 
 
-def _response(name: str, comment: str, message: str, *rows: str, recommended: bool = False) -> Case:
-    flags = ("Recommended",) if recommended else ()
+def _response(name: str, comment: str, message: str, *rows: str) -> Case:
     case_id = f"binary-http.decode-response.{name}"
-    return answered(case_id, comment, "binary-http.decode-response", {"message": message}, rows, flags=flags)
+    return answered(case_id, comment, "binary-http.decode-response", {"message": message}, rows)
 
 
 def _accepted_requests() -> Iterator[Case]:
@@ -105,16 +103,15 @@ def _accepted_requests() -> Iterator[Case]:
     yield _request("repeated-fields", "lines of one name, with another between", known(fields=twice), "MSG-021")
     extension = ((":protocol", "x"), ("x-a", "b"))
     comment = "an unknown pseudo-field before other fields is ignored"
-    yield _request("pseudo-field", comment, known(fields=extension), "MSG-018", recommended=True)
+    yield _request("pseudo-field", comment, known(fields=extension), "MSG-018", flags=("Recommended",))
     host = known(parts={"authority": ""}, fields=(("host", "www.example.com"),))
     yield _request("host-field", "the host in a field, no authority", host, "MSG-023")
     host = known(fields=(("host", "www.example.com"),))
     yield _request("host-twice-the-same", "the host in a field and in the authority", host, "MSG-023")
     yield _request("without-trailers", "nothing behind the content", whole[:-2], "MSG-030")
     yield _request("without-content", "nothing behind the header section", known(content="")[:-4], "MSG-030")
-    yield _request(
-        "without-fields", "nothing behind the control data", known(content="")[:-6], "MSG-030", recommended=True
-    )
+    flags = ("DeployedCodeRefuses", "Recommended")
+    yield _request("without-fields", "nothing behind the control data", known(content="")[:-6], "MSG-030", flags=flags)
     yield _request("padding-of-1000", "1000 bytes of padding", whole + "00" * 1000, "MSG-032")
     yield _request("content-length", "a content length as it is", known(fields=(("content-length", "12"),)), "MSG-026")
     yield _request("one-byte-chunks", "where chunks begin means nothing", indeterminate(chunk=1), "MSG-011")

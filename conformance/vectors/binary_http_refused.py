@@ -129,7 +129,9 @@ def _field_names(control: Case) -> Iterator[Case]:
         f"name-{fault}": (f"field name: {fault.replace('-', ' ')}", _request(fields=((name, "b"),)))
         for fault, name in names.items()
     }
-    yield from _refused(control, "field-name.token", "MSG-015", messages, deployed=("name-colon-inside",))
+    yield from _refused(
+        control, "field-name.token", "MSG-015", messages, deployed=("name-colon-inside", "name-blank-inside")
+    )
     empty = {"name-empty": ("field name of no character", _request(fields=(("", "b"),)))}
     yield from _refused(control, "field-name.empty", "MSG-019", empty)
     reserved = {
@@ -178,7 +180,7 @@ def _content_lengths(control: Case) -> Iterator[Case]:
         f"content-length-{fault}": (f"content length: {fault}", _request(fields=(("content-length", value),)))
         for fault, value in numbers.items()
     }
-    yield from _refused(control, "content-length.number", "MSG-026", messages)
+    yield from _refused(control, "content-length.number", "MSG-026", messages, deployed=("content-length-signed",))
 
 
 def _truncated(control: Case) -> Iterator[Case]:
@@ -199,7 +201,9 @@ def _truncated(control: Case) -> Iterator[Case]:
         "content-length-cut": ("cut inside the length of the content", whole[:before_content] + "40"),
         "content-endless": ("content of 2^62-1 bytes", whole[:before_content] + "ff" * 8 + "61"),
     }
-    yield from _refused(control, "content.truncated", "MSG-031", contents, deployed=("content-one-short",))
+    yield from _refused(
+        control, "content.truncated", "MSG-031", contents, deployed=("content-one-short", "content-length-cut")
+    )
     trailers = {"cut-in-trailers": ("cut inside the trailer section", _request()[:-2])}
     yield from _refused(control, "section.truncated", "MSG-031", trailers)
     for case in _refused(
@@ -227,19 +231,25 @@ def _truncated_stream(control: Case) -> Iterator[Case]:
         "fields-terminator-missing": ("header section without its end", head[:-2] + "03782d610162"),
         "trailers-terminator-missing": ("trailer section without its end", whole[:-2] + "03782d740162"),
     }
-    yield from _refused(control, "field-line.truncated", "MSG-031", sections)
+    deployed = ("trailers-terminator-missing",)
+    yield from _refused(control, "field-line.truncated", "MSG-031", sections, deployed=deployed)
 
 
 def _responses() -> Iterator[Case]:
     control = _control("decode-response", "known", known(status=200, fields=_A, trailers=_T))
     yield control
-    below = {f"status-{status}": (f"status {status}", known(status=status)) for status in (0, 1, 99)}
-    yield from _refused(control, "status.range", "MSG-009", below, deployed=tuple(below))
-    above = {f"status-{status}": (f"status {status}", known(status=status)) for status in (600, 1000, 65736)}
-    yield from _refused(control, "status.range", "MSG-009", above)
-    early = known(status=200, informational=(102, 103))
+    final = {
+        f"status-{status}": (f"final status {status}", known(status=status)) for status in (0, 1, 99, 600, 1000, 65736)
+    }
+    yield from _refused(control, "status.range", "MSG-009", final)
+    early = {
+        f"informational-{status}": (f"status {status} before the final one", known(status=200, informational=(status,)))
+        for status in (0, 1, 99)
+    }
+    yield from _refused(control, "status.range", "MSG-009", early, deployed=tuple(early))
+    whole = known(status=200, informational=(102, 103))
     messages = {
-        "only-informational": ("no final response", early[: early.index("40c8")]),
+        "only-informational": ("no final response", whole[: whole.index("40c8")]),
         "status-cut": ("cut inside the status", known(status=200)[:4]),
     }
     yield from _refused(control, "status.truncated", "MSG-010", messages)
