@@ -20,6 +20,8 @@ CONCEPTS = (
     "badge",
     "tags",
     "routing",
+    "node_validation",
+    "refund",
     "currency",
     "nonce",
     "blind_rsa",

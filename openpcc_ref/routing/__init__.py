@@ -20,6 +20,7 @@ from openpcc_ref.routing.manifests import (
 from openpcc_ref.routing.node_events import NodeEvent, RoutingInfo, decode_event, encode_event
 from openpcc_ref.routing.node_id import decode_node_id, make_node_id
 from openpcc_ref.routing.node_table import NodeState, NodeTable, merge_event, merge_states
+from openpcc_ref.routing.refund_amount import decode_refund_amount
 from openpcc_ref.routing.request_info import Candidate, decode_request_info, encode_request_info
 from openpcc_ref.routing.selection import pick_candidate, uniform_index
 
@@ -40,6 +41,7 @@ __all__ = [
     "decode_manifest_request",
     "decode_manifests",
     "decode_node_id",
+    "decode_refund_amount",
     "decode_request_info",
     "encode_event",
     "encode_manifest_request",
