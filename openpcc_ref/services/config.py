@@ -96,7 +96,7 @@ class Settings:
 
     def object(self, name: str) -> Settings:
         """Take an object."""
-        return Settings(self._take(name, Mapping, "an object"), self._path(name))
+        return Settings(self._take(name, dict, "an object"), self._path(name))
 
     def timestamp(self, name: str) -> datetime:
         """Take an RFC 3339 time stamp."""
