@@ -5,30 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from conformance.faults import fault
-from conformance.faults.lenient import LenientGateway
-from openpcc_ref.binary_http import Content, Event, RequestDecoder, RequestHead
-from openpcc_ref.chunked_stream import ChunkedStreamRejected
+from conformance.faults.lenient import Fussy, LenientGateway, ReadingGateway
+from openpcc_ref.binary_http import Content, Event, RequestHead
 from openpcc_ref.errors import Rejected
-from openpcc_ref.http1 import IncomingRequest
 from openpcc_ref.oblivious_http import Form
 from openpcc_ref.services.forwarding import Upstream
 from openpcc_ref.services.gateway import Gateway
 from openpcc_ref.services.inner_answer import Problem
 from openpcc_ref.services.sealed_request import InnerRequest, SealedRequest
 from openpcc_ref.varint import encode_varint, varint_length
-
-
-def _refused() -> ChunkedStreamRejected:
-    return ChunkedStreamRejected("chunked-stream.fault", where="chunk", expected="what this faulty gateway wants")
-
-
-class _Reading(Gateway):
-    """Reads requests with a reader of its own."""
-
-    reader: type[SealedRequest]
-
-    def sealed_request(self, request: IncomingRequest, form: Form) -> SealedRequest:
-        return self.reader(request, form, self.opener(form), RequestDecoder())
 
 
 @fault(
@@ -65,7 +50,7 @@ class _BlocksOnly(SealedRequest):
     async def plaintexts(self) -> AsyncIterator[bytes]:
         async for plaintext in super().plaintexts():
             if self.form is Form.CHUNKED and len(plaintext) != 532:
-                raise _refused()
+                raise Fussy()
             yield plaintext
 
 
@@ -75,7 +60,7 @@ class _BlocksOnly(SealedRequest):
     trips=["gateway.chunks.any-size"],
     also=["gateway.chunks.largest", "gateway.chunks.final-with-data", "gateway.robustness.junk-message"],
 )
-class BlocksRequired(_Reading):
+class BlocksRequired(ReadingGateway):
     """Refuses chunks that are not 532 bytes long."""
 
     reader = _BlocksOnly
@@ -102,7 +87,7 @@ class _WireChunks(SealedRequest):
         size = varint_length(content[0])
         length = int.from_bytes(content[:size], "big") & (1 << (8 * size - 2)) - 1
         if not first and length and len(content) != size + length:
-            raise _refused()
+            raise Fussy()
 
 
 @fault(
@@ -111,7 +96,7 @@ class _WireChunks(SealedRequest):
     trips=["gateway.chunks.http-chunks"],
     also=["gateway.chunks.huge-length"],
 )
-class HttpChunksTrusted(_Reading):
+class HttpChunksTrusted(ReadingGateway):
     """Expects one encapsulated chunk in each HTTP chunk, as one client happens to send them."""
 
     reader = _WireChunks
@@ -125,11 +110,11 @@ class _ShortestVarints(_WireChunks):
         length = int.from_bytes(content[:size], "big") & (1 << (8 * size - 2)) - 1
         whole = len(content) == size + (length or 16)
         if not first and whole and content[:size] != encode_varint(length):
-            raise _refused()
+            raise Fussy()
 
 
 @fault(id="gateway.chunks.shortest-varints", breaks=["OHT-033"], trips=["gateway.chunks.long-varints"])
-class ShortestVarints(_Reading):
+class ShortestVarints(ReadingGateway):
     """Refuses lengths that are longer than they need to be."""
 
     reader = _ShortestVarints
@@ -166,7 +151,7 @@ class _EmptyFinal(SealedRequest):
     breaks=["OHT-034"],
     trips=["gateway.chunks.final-with-data"],
 )
-class FinalDataLost(_Reading):
+class FinalDataLost(ReadingGateway):
     """Takes the final chunk for a mere mark."""
 
     reader = _EmptyFinal
@@ -179,13 +164,13 @@ class _Indeterminate(SealedRequest):
         first = True
         async for plaintext in super().plaintexts():
             if self.form is Form.CHUNKED and first and plaintext[:1] == b"\0":
-                raise _refused()
+                raise Fussy()
             first = False
             yield plaintext
 
 
 @fault(id="gateway.chunks.one-framing", breaks=["OHT-037"], trips=["gateway.chunks.framings"])
-class OneFraming(_Reading):
+class OneFraming(ReadingGateway):
     """Refuses messages of known length in chunked form."""
 
     reader = _Indeterminate
@@ -257,7 +242,7 @@ class _ReadsAll(SealedRequest):
 
 
 @fault(id="gateway.chunks.buffered", breaks=["OHT-073"], trips=["gateway.chunks.early-forwarding"])
-class BufferedRequests(_Reading):
+class BufferedRequests(ReadingGateway):
     """Forwards nothing of a request until it has all of it."""
 
     reader = _ReadsAll
