@@ -1,7 +1,13 @@
 """Binary HTTP messages (RFC 9292). Chapter: ``spec/binary_http.md``."""
 
 from openpcc_ref.binary_http.decoder import RequestDecoder, ResponseDecoder, decode_request, decode_response
-from openpcc_ref.binary_http.encoder import RequestEncoder, ResponseEncoder, encode_request, encode_response
+from openpcc_ref.binary_http.encoder import (
+    RequestEncoder,
+    ResponseEncoder,
+    content_pieces,
+    encode_request,
+    encode_response,
+)
 from openpcc_ref.binary_http.mapping import (
     may_be_trailer,
     prepare_request,
@@ -21,6 +27,7 @@ from openpcc_ref.binary_http.messages import (
     Response,
     ResponseHead,
     Trailers,
+    Unencodable,
     field_value,
     field_values,
 )
@@ -43,6 +50,8 @@ __all__ = [
     "ResponseEncoder",
     "ResponseHead",
     "Trailers",
+    "Unencodable",
+    "content_pieces",
     "decode_request",
     "decode_response",
     "encode_request",

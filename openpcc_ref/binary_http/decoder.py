@@ -6,15 +6,11 @@ One parser serves requests and responses, both framings, streams and whole messa
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import TypeAlias, TypeVar
-
 from openpcc_ref.binary_http import rules
 from openpcc_ref.binary_http.messages import (
     BinaryHttpRejected,
     Content,
     Event,
-    Field,
     Fields,
     Framing,
     Limits,
@@ -24,59 +20,11 @@ from openpcc_ref.binary_http.messages import (
     ResponseHead,
     Trailers,
 )
+from openpcc_ref.binary_http.sections import SectionParser
+from openpcc_ref.binary_http.stepwise import Input, Steps
 from openpcc_ref.errors import require
-from openpcc_ref.varint import varint_length
-
-_T = TypeVar("_T")
-_Steps: TypeAlias = Generator[None, None, _T]
-"""A parsing step: pauses for more input, returns its value."""
 
 _DEFAULT_LIMITS = Limits()
-
-
-class _Input:
-    """The bytes that have arrived and are not yet consumed."""
-
-    def __init__(self, data: bytes = b"", *, ended: bool = False) -> None:
-        self._buffer = bytearray(data)
-        self.ended = ended
-        self.offset = 0
-
-    def append(self, data: bytes) -> None:
-        self._buffer += data
-
-    def at_end(self) -> _Steps[bool]:
-        """Say whether the input is over; pauses until that is known."""
-        while not self._buffer and not self.ended:
-            yield
-        return not self._buffer
-
-    def exactly(self, length: int, part: str) -> _Steps[bytes]:
-        """Return the next ``length`` bytes; the part is truncated when they do not come."""
-        while len(self._buffer) < length and not self.ended:
-            yield
-        require(
-            len(self._buffer) >= length,
-            BinaryHttpRejected,
-            f"binary-http.{part}.truncated",
-            where=f"offset {self.offset}",
-            expected=f"{length} bytes, {len(self._buffer)} left",
-        )
-        return self.up_to(length)
-
-    def up_to(self, length: int) -> bytes:
-        """Return what is there of the next ``length`` bytes."""
-        taken = bytes(self._buffer[:length])
-        del self._buffer[: len(taken)]
-        self.offset += len(taken)
-        return taken
-
-    def varint(self, part: str) -> _Steps[int]:
-        """Return the next integer, in whichever of its four lengths. Requirements: MSG-001, MSG-003."""
-        first = yield from self.exactly(1, part)
-        length = varint_length(first[0]) if first else 1
-        rest = yield from self.exactly(length - 1, part)
-        return int.from_bytes(first + rest, "big") & (1 << (8 * length - 2)) - 1
 
 
 class _Decoder:
@@ -86,13 +34,19 @@ class _Decoder:
 
     def __init__(self, limits: Limits = _DEFAULT_LIMITS) -> None:
         self._limits = limits
-        self._input = _Input()
+        self._input = Input()
+        self._sections = SectionParser(self._input, limits)
         self._events: list[Event] = []
-        self._steps: _Steps[None] = self._message()
+        self._steps: Steps[None] = self._message()
         self._done = False
+        self._refusal: BinaryHttpRejected | None = None
 
     def feed(self, data: bytes) -> list[Event]:
-        """Take more bytes and return what they complete. Raises :class:`BinaryHttpRejected`."""
+        """Take more bytes and return what they complete.
+
+        Raises :class:`BinaryHttpRejected`, and raises it again whatever is called afterwards: a message is not valid
+        in parts.
+        """
         if self._input.ended:
             raise ValueError("the message has already been finished")
         self._input.append(data)
@@ -109,15 +63,20 @@ class _Decoder:
         return self._advance()
 
     def _advance(self) -> list[Event]:
+        if self._refusal is not None:
+            raise self._refusal
         if not self._done:
             try:
                 next(self._steps)
             except StopIteration:
                 self._done = True
+            except BinaryHttpRejected as rejected:
+                self._refusal = rejected
+                raise
         events, self._events = self._events, []
         return events
 
-    def _message(self) -> _Steps[None]:
+    def _message(self) -> Steps[None]:
         indicator = yield from self._input.varint("framing")
         known = indicator in set(Framing)
         require(
@@ -140,121 +99,21 @@ class _Decoder:
         if (yield from self._input.at_end()):
             self._events.append(Trailers())
             return
-        trailers = yield from self._section(framing.known_length, "trailers")
+        trailers = yield from self._sections.section(framing.known_length, "trailers")
         self._events.append(Trailers(trailers))
         yield from self._padding()
 
-    def _head(self, known_length: bool) -> _Steps[int | None]:
+    def _head(self, known_length: bool) -> Steps[int | None]:
         """Parse control data and header section; return the declared content length, if any."""
         raise NotImplementedError
 
-    def _header_section(self, known_length: bool, place: str) -> _Steps[Fields]:
+    def _header_section(self, known_length: bool, place: str) -> Steps[Fields]:
         """Parse a header section; a message may end right before it. Requirements: MSG-030."""
         if (yield from self._input.at_end()):
             return ()
-        return (yield from self._section(known_length, place))
+        return (yield from self._sections.section(known_length, place))
 
-    def _section(self, known_length: bool, place: str) -> _Steps[Fields]:
-        """Parse one field section in the form the framing indicator chose. Requirements: MSG-011, MSG-019."""
-        if not known_length:
-            return (yield from self._lines(self._input, place, terminated=True))
-        length = yield from self._input.varint("section")
-        self._require_section(length, place)
-        data = yield from self._input.exactly(min(length, self._limits.section), "section")
-        return (yield from self._lines(_Input(data, ended=True), place, terminated=False))
-
-    def _lines(self, source: _Input, place: str, *, terminated: bool) -> _Steps[Fields]:
-        start = source.offset
-        fields: list[Field] = []
-        while terminated or not (yield from source.at_end()):
-            line_start = source.offset
-            name_length = yield from source.varint("field-line")
-            if terminated and name_length == 0:
-                break
-            where = f"{place}[{len(fields)}]"
-            self._require_line(source.offset - line_start + name_length, where)
-            name = yield from source.exactly(name_length, "field-line")
-            value_length = yield from source.varint("field-line")
-            self._require_line(source.offset - line_start + value_length, where)
-            value = yield from source.exactly(value_length, "field-line")
-            self._require_section(source.offset - start, place)
-            if self._is_regular(name, where, after_regular=bool(fields), trailer=place == "trailers"):
-                rules.require_field_value(value, where)
-                fields.append((name.lower(), value))
-            if source.ended and source.offset == line_start:
-                break  # only with the truncation check off: nothing is left to read
-        return tuple(fields)
-
-    def _is_regular(self, name: bytes, where: str, *, after_regular: bool, trailer: bool) -> bool:
-        """Check a field name; say whether it counts, rather than being an unknown pseudo-field.
-
-        Requirements: MSG-015 to MSG-019.
-        """
-        require(
-            name not in rules.RESERVED_PSEUDO_FIELDS,
-            BinaryHttpRejected,
-            "binary-http.field-name.reserved",
-            where=where,
-            expected="control data outside the field section",
-        )
-        if rules.EXTENSION_PSEUDO_FIELD.fullmatch(name):
-            require(
-                not trailer,
-                BinaryHttpRejected,
-                "binary-http.field-name.pseudo-trailer",
-                where=where,
-                expected="no pseudo-field among trailers",
-            )
-            require(
-                not after_regular,
-                BinaryHttpRejected,
-                "binary-http.field-name.pseudo-order",
-                where=where,
-                expected="pseudo-fields before all other fields",
-            )
-            return False
-        require(
-            name != b"",
-            BinaryHttpRejected,
-            "binary-http.field-name.empty",
-            where=where,
-            expected="a name of at least one character",
-        )
-        require(
-            name == b"" or rules.TOKEN.fullmatch(name) is not None,
-            BinaryHttpRejected,
-            "binary-http.field-name.token",
-            where=where,
-            expected="only token characters",
-        )
-        require(
-            not (trailer and name.lower() in rules.CONTENT_FRAMING_FIELDS),
-            BinaryHttpRejected,
-            "binary-http.trailer.framing",
-            where=where,
-            expected="a trailer that does not frame the content",
-        )
-        return True
-
-    def _require_line(self, length: int, where: str) -> None:
-        require(
-            length <= self._limits.field_line,
-            BinaryHttpRejected,
-            "binary-http.field-line.length",
-            where=where,
-            expected=f"at most {self._limits.field_line} bytes",
-        )
-
-    def _require_section(self, length: int, place: str) -> None:
-        require(
-            length <= self._limits.section,
-            BinaryHttpRejected,
-            "binary-http.section.length",
-            where=place,
-            expected=f"at most {self._limits.section} bytes",
-        )
-
-    def _content(self, known_length: bool, declared: int | None) -> _Steps[None]:
+    def _content(self, known_length: bool, declared: int | None) -> Steps[None]:
         """Pass the content on as it arrives. Requirements: MSG-030, MSG-031, MSG-034."""
         total = 0
         while not (yield from self._input.at_end()) or (total and not known_length):
@@ -274,7 +133,7 @@ class _Decoder:
                 break
         self._require_declared(declared, total)
 
-    def _some_content(self, length: int) -> _Steps[bytes]:
+    def _some_content(self, length: int) -> Steps[bytes]:
         """Report up to ``length`` bytes of content as soon as there are any."""
         if (yield from self._input.at_end()):
             return (yield from self._input.exactly(length, "content"))
@@ -291,7 +150,7 @@ class _Decoder:
             expected=f"{declared} bytes as declared, {length} present",
         )
 
-    def _padding(self) -> _Steps[None]:
+    def _padding(self) -> Steps[None]:
         """Accept zero bytes to the end of the input. Requirements: MSG-032."""
         while not (yield from self._input.at_end()):
             offset = self._input.offset
@@ -311,7 +170,7 @@ class RequestDecoder(_Decoder):
 
     _framings = (Framing.KNOWN_LENGTH_REQUEST, Framing.INDETERMINATE_LENGTH_REQUEST)
 
-    def _head(self, known_length: bool) -> _Steps[int | None]:
+    def _head(self, known_length: bool) -> Steps[int | None]:
         method = yield from self._control("method", self._limits.method)
         scheme = yield from self._control("scheme", self._limits.scheme)
         authority = yield from self._control("authority", self._limits.authority)
@@ -322,7 +181,7 @@ class RequestDecoder(_Decoder):
         self._events.append(head)
         return rules.declared_content_length(fields)
 
-    def _control(self, name: str, limit: int) -> _Steps[bytes]:
+    def _control(self, name: str, limit: int) -> Steps[bytes]:
         """Parse one length-prefixed part of the control data. Requirements: MSG-006, MSG-007."""
         length = yield from self._input.varint("control-data")
         require(
@@ -340,7 +199,7 @@ class ResponseDecoder(_Decoder):
 
     _framings = (Framing.KNOWN_LENGTH_RESPONSE, Framing.INDETERMINATE_LENGTH_RESPONSE)
 
-    def _head(self, known_length: bool) -> _Steps[int | None]:
+    def _head(self, known_length: bool) -> Steps[int | None]:
         """Parse informational responses and the final head. Requirements: MSG-009, MSG-010."""
         informational = 0
         while True:
@@ -352,7 +211,7 @@ class ResponseDecoder(_Decoder):
                 where="status",
                 expected="100 to 599",
             )
-            final = not 100 <= status <= 199
+            final = status >= 200 or status == 0  # zero only with the checks off: a status that is not there
             informational += not final
             require(
                 informational <= self._limits.informational,

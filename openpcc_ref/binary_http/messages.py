@@ -19,6 +19,10 @@ class BinaryHttpRejected(Rejected):
     """The input is not a valid Binary HTTP message."""
 
 
+class Unencodable(Rejected, ValueError):
+    """The caller of an encoder asks for what no valid Binary HTTP message can carry."""
+
+
 class Framing(IntEnum):
     """The framing indicator, first varint of every message (RFC 9292 section 3.3)."""
 

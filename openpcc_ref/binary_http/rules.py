@@ -30,6 +30,35 @@ CONTENT_FRAMING_FIELDS = frozenset({b"content-length", b"transfer-encoding"})
 """Names that would change how the content is read; never a trailer (RFC 9110 section 6.5.1)."""
 
 
+def require_token(name: bytes, where: str) -> None:
+    """Refuse field names that are no tokens. Requirements: MSG-012, MSG-015, MSG-019."""
+    require(
+        name != b"",
+        BinaryHttpRejected,
+        "binary-http.field-name.empty",
+        where=where,
+        expected="a name of at least one character",
+    )
+    require(
+        name == b"" or TOKEN.fullmatch(name) is not None,
+        BinaryHttpRejected,
+        "binary-http.field-name.token",
+        where=where,
+        expected="only token characters",
+    )
+
+
+def require_no_content_framing(name: bytes, where: str) -> None:
+    """Refuse a trailer that would change how the content is read. Requirements: MSG-038."""
+    require(
+        name.lower() not in CONTENT_FRAMING_FIELDS,
+        BinaryHttpRejected,
+        "binary-http.trailer.framing",
+        where=where,
+        expected="a trailer that does not frame the content",
+    )
+
+
 def require_field_value(value: bytes, where: str) -> None:
     """Refuse values that would change meaning in a text form. Requirements: MSG-015."""
     require(

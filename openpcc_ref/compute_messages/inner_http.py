@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from openpcc_ref import binary_http
 from openpcc_ref.binary_http import RequestEncoder, RequestHead, ResponseEncoder, ResponseHead
-from openpcc_ref.compute_messages.media_types import ENCODED_CHUNK, USER_CHUNK
+from openpcc_ref.compute_messages.media_types import ENCODED_CHUNK
 from openpcc_ref.oblivious_http.media_types import Form
 
 AUTHORITY = b"confsec.invalid"
@@ -37,4 +38,4 @@ def response_encoder(head: ResponseHead, *, content_length: int | None) -> Respo
 
 def content_pieces(data: bytes) -> Iterator[bytes]:
     """Cut content into pieces that each fill at most one content chunk of 514 bytes. Requirements: MSG-075."""
-    return (data[start : start + USER_CHUNK] for start in range(0, len(data), USER_CHUNK))
+    return binary_http.content_pieces(data, ENCODED_CHUNK)
