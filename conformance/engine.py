@@ -167,9 +167,9 @@ class Engine:
             case TimeoutError():
                 violation = Violation(f"the case to end within {limit:g} s", "it did not")
             case _:  # a fault of the suite must never look like a verdict on the subject
-                where = traceback.extract_tb(error.__traceback__)[-1]
-                observed = f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
-                return _Outcome(Verdict.ERROR, "a check that runs", observed)
+                frames = traceback.extract_tb(error.__traceback__)
+                where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+                return _Outcome(Verdict.ERROR, "a check that runs", f"{type(error).__name__}: {error}{where}")
         verdict = judge(violation, check.level, self.profile)
         return _Outcome(verdict, violation.expected, violation.observed, violation.deployed)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, NoReturn
+from urllib.parse import urlsplit
 
 from conformance.roles import Role
 from conformance.selection import suggestion
@@ -107,18 +108,24 @@ class _Reader:
         needed = "url" if mode == "url" else "command"
         if needed not in table:
             self._fail(f"target.{needed}", f"a value, since target.mode is {mode}", "nothing")
+        url = self._value(table, "target.url", str, None)
+        if url is not None and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
+            self._fail("target.url", "an http or https URL", repr(url))
+        keys = self._value(table, "target.keys", list, [])
         command = self._strings(table, "target.command")
+        if mode == "launch" and not command:
+            self._fail("target.command", "a program and its arguments", "an empty list")
         if command and "/" in command[0] and not command[0].startswith("/"):
             command = (str(self._folder / command[0]), *command[1:])
         return TargetSettings(
             mode="url" if mode == "url" else "launch",
-            url=self._value(table, "target.url", str, None),
+            url=url,
             command=command,
             listen={
                 name: self._value({name: value}, f"target.listen.{name}", str, "")
                 for name, value in self._table(table, "target.listen", ("gateway", "bank", "router")).items()
             },
-            keys=tuple(self._key(row, f"target.keys[{i}]") for i, row in enumerate(table.get("keys", []))),
+            keys=tuple(self._key(row, f"target.keys[{i}]") for i, row in enumerate(keys)),
         )
 
     def _key(self, row: Any, place: str) -> KeySettings:

@@ -52,5 +52,5 @@ def matches(pattern: str, name: str) -> bool:
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Return "; did you mean …?" with the nearest known name, or nothing."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name, [str(other) for other in known], n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else ""
