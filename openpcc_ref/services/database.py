@@ -10,13 +10,21 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from openpcc_ref.services.config import ConfigRejected
+
+BUSY_S = 30
+"""How long a service waits for another that still has the database, as one that is just ending, in seconds."""
+
 
 def open_database(path: str | None, schema: str) -> sqlite3.Connection:
-    """Open or create the database; None keeps it in memory. Raises sqlite3.Error."""
-    connection = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=30)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.executescript(schema)
+    """Open or create the database; None keeps it in memory. Raises :class:`ConfigRejected`."""
+    try:
+        connection = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=BUSY_S)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.executescript(schema)
+    except sqlite3.Error as error:
+        raise ConfigRejected("config.value", where="config.database", expected=f"a usable database: {error}") from error
     return connection
 
 

@@ -16,12 +16,13 @@ import anyio
 from openpcc_ref.banking.errors import BankingRejected
 from openpcc_ref.banking.spends import Spend
 from openpcc_ref.credits.credit import AnyCredit
+from openpcc_ref.credits.errors import CreditRejected
 from openpcc_ref.credits.issuer import Issuer
 from openpcc_ref.credits.nonce import Nonce
-from openpcc_ref.credits.rsa_keys import PrivateKey, private_key
+from openpcc_ref.credits.rsa_keys import PrivateKey, private_key, require_currency_key
 from openpcc_ref.errors import Rejected
 from openpcc_ref.http1 import IncomingRequest
-from openpcc_ref.services.config import Settings
+from openpcc_ref.services.config import ConfigRejected, Settings
 from openpcc_ref.services.ledger import Ledger
 from openpcc_ref.services.message_service import Answer, MessageService
 from openpcc_ref.services.nonce_lock_client import NonceLockClient, NonceLockUnavailable
@@ -196,8 +197,17 @@ class SpendingService(MessageService):
 
 
 def read_currency_key(settings: Settings) -> tuple[PrivateKey, bool]:
-    """Take ``currency_key``, and ``allow_test_key`` if it is there. Raises :class:`CreditRejected`, PAY-040."""
-    key = settings.object("currency_key")
-    numbers = key.hex_integer("p"), key.hex_integer("q")
-    key.end()
-    return private_key(*numbers), settings.flag("allow_test_key")
+    """Take ``currency_key``, two primes, and ``allow_test_key`` if it is there. Requirements: PAY-040, PAY-041.
+
+    Raises :class:`ConfigRejected`.
+    """
+    primes = settings.object("currency_key")
+    p, q = primes.hex_integer("p"), primes.hex_integer("q")
+    primes.end()
+    allow_test_key = settings.flag("allow_test_key")
+    try:
+        key = private_key(p, q)
+        require_currency_key(key.public_key, allow_test_key=allow_test_key)
+    except CreditRejected as rejected:
+        raise ConfigRejected("config.value", where="config.currency_key", expected=rejected.expected) from rejected
+    return key, allow_test_key
