@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from conformance.faults import fault
 from conformance.faults.lenient import LenientGateway
@@ -120,6 +120,7 @@ class HostsNotCompared(LenientGateway):
         "gateway.allow-list.percent-encoding",
         "gateway.allow-list.target-form",
         "gateway.allow-list.query",
+        "gateway.allow-list.url-as-path",
         "gateway.errors.path-encapsulated",
     ],
 )
@@ -191,12 +192,24 @@ class DecodedLate(_PathRead):
     id="gateway.routes.suffix",
     breaks=["OHT-066"],
     trips=["gateway.allow-list.query", "gateway.allow-list.target-form"],
+    also=["gateway.allow-list.url-as-path"],
 )
 class SuffixOfPath(_PathRead):
     """Looks only at how the target ends."""
 
     def read_path(self, path: bytes) -> bytes:
         return next((known for known in _ALL_PATHS if known != b"/" and path.endswith(known)), path)
+
+
+@fault(id="gateway.routes.url-reduced", breaks=["OHT-066"], trips=["gateway.allow-list.url-as-path"])
+class UrlReduced(_PathRead):
+    """Reduces a URL in place of the path to its path, as deployed gateways do."""
+
+    def read_path(self, path: bytes) -> bytes:
+        return urlsplit(path).path if path.startswith(b"http://") else path
+
+    def upstream_target(self, url: str, head: RequestHead) -> bytes:
+        return super().upstream_target(url, replace(head, path=self.read_path(head.path)))
 
 
 @fault(id="gateway.routes.first-word", breaks=["OHT-066"], trips=["gateway.allow-list.line-break"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from random import Random
 from urllib.parse import urlsplit
@@ -21,7 +21,7 @@ from conformance.transcript import Transcript
 from conformance.verdicts import Violation, expect
 from openpcc_ref.binary_http import Request, RequestHead, encode_request
 from openpcc_ref.hpke import KemId
-from openpcc_ref.http1 import Connection, Fields, Http1Error, IncomingResponse, Responder, connect
+from openpcc_ref.http1 import Connection, Failure, Fields, Http1Error, IncomingResponse, Responder, connect
 from openpcc_ref.oblivious_http import Form, KeyConfig, ResponseContext, ResponseOpener
 from openpcc_ref.sources import Clock, RandomSource, system_clock, system_random
 
@@ -81,6 +81,36 @@ class Exchange:
         except Http1Error:
             pass  # a cut response is an observation like any other
         return Outer(response.status, response.fields, b"".join(self._pieces), response.complete)
+
+    async def answer_while_sending(self, piece: bytes, *, times: int) -> Outer | None:
+        """Send ``piece`` again and again until an answer comes; None where the connection is closed without one.
+
+        A violation, if all was sent and still nothing came.
+        """
+        answers: list[Outer] = []
+        finished = closed = False
+
+        async def receive(scope: anyio.CancelScope) -> None:
+            nonlocal closed
+            while not answers and not closed:
+                last_wait = finished
+                try:
+                    answers.append(await self.outer())
+                except Http1Error as error:
+                    closed = error.failure is not Failure.TIMEOUT
+                    if last_wait:
+                        break
+            scope.cancel()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(receive, group.cancel_scope)
+            with suppress(Http1Error):  # the other direction says whether that is a refusal
+                for _ in range(times):
+                    await self._connection.send(piece)
+            finished = True
+        took = f"{times * len(piece)} bytes taken without an answer"
+        expect(bool(answers) or closed, expected="a refusal at some size", observed=took)
+        return answers[0] if answers else None
 
     async def inner_bytes(self, context: ResponseContext, length: int) -> bytes:
         """Wait for ``length`` bytes of the inner response while it is still going on; return what there is by then."""

@@ -204,11 +204,10 @@ async def percent_encoding(world: GatewayWorld) -> None:
     title="Targets in absolute, authority or asterisk form are not forwarded",
 )
 async def target_form(world: GatewayWorld) -> None:
-    """A URL in place of the path, a second authority in front of it, no path, an asterisk, CONNECT."""
+    """A URL of a forbidden path, a second authority in front of the path, no path, an asterisk, CONNECT."""
     await _never_reached(
         world,
         [
-            (b"GET", b"http://example.com/ping"),
             (b"GET", b"http://" + ROUTER + b"/node-events"),
             (b"GET", b"//example.com/ping"),
             (b"GET", b"ping"),
@@ -218,6 +217,25 @@ async def target_form(world: GatewayWorld) -> None:
             (b"CONNECT", b"/"),
         ],
     )
+
+
+@check(
+    id="gateway.allow-list.url-as-path",
+    requirements=["OHT-066"],
+    title="A URL in place of the path is not forwarded, even where its own path is an allowed one",
+)
+async def url_as_path(world: GatewayWorld) -> None:
+    """Whoever reduces it to a path has two hosts, and the list was asked about one."""
+    await world.control(Form.UNCHUNKED)
+    for url in (b"http://example.com/ping", b"http://" + ROUTER + b"/ping"):
+        status, seen = await world.status_of(raw_request(b"GET", ROUTER, url), Form.UNCHUNKED)
+        targets = [received.target for received in world.forwarded()]
+        expect(
+            not targets and 300 <= status <= 499,
+            expected=f"a refusal of {url.decode()} as a path, with nothing forwarded",
+            observed=f"{seen}; {b', '.join(targets).decode('latin-1') or 'nothing'} behind the gateway",
+            deployed="OHT-D16" if targets == [b"/ping"] and not world.bank.requests else None,
+        )
 
 
 @check(

@@ -199,12 +199,16 @@ async def framings(world: GatewayWorld) -> None:
     title="A chunk that is declared too long is refused before its data come",
 )
 async def huge_length(world: GatewayWorld) -> None:
-    """A length of 2^40 is declared, a few bytes follow, and the request stays open: the refusal must come anyway."""
+    """A length of 2^40 is declared and data follow without end; long before 4 MiB the refusal must have come.
+
+    Some HTTP servers read a little on before they answer early, so that a few bytes would not do.
+    """
     await world.control(Form.CHUNKED)
     async with world.exchange(Form.CHUNKED) as exchange:
-        await exchange.send(world.envelope(Form.CHUNKED).start, encode_varint(2**40), bytes(64))
-        outer = await exchange.outer()
-    expect(outer.status >= 400 and outer.form is None, expected="a refusal", observed=str(outer))
+        await exchange.send(world.envelope(Form.CHUNKED).start, encode_varint(2**40))
+        outer = await exchange.answer_while_sending(bytes(2**16), times=64)
+    if outer is not None:
+        expect(outer.status >= 400 and outer.form is None, expected="a refusal", observed=str(outer))
     world.nothing_forwarded("a chunk of 2^40 bytes")
 
 

@@ -140,21 +140,19 @@ async def hop_by_hop(world: GatewayWorld) -> None:
         expect(stays == (b"stays",), expected="x-end-to-end at the router", observed=str(_names(received.fields)))
 
 
-_SMUGGLED = b"0\r\n\r\nPOST /node-events HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n"
+_SMUGGLED = b"POST /node-events HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n"
 
 
-async def _in_step(world: GatewayWorld, plaintext: bytes, content: bytes, what: str) -> None:
-    """Send a message that frames its content twice; the router sees all of it in one request, or no request."""
+async def _nothing_smuggled(world: GatewayWorld, content: bytes, fields: Fields, what: str) -> None:
+    """Send a message that frames its content twice; behind the gateway there is one request, or none."""
     await world.control(Form.UNCHUNKED)
-    await world.status_of(plaintext, Form.UNCHUNKED)
+    await world.status_of(raw_request(b"POST", ROUTER, b"/", content, fields), Form.UNCHUNKED)
     await world.settled()
-    complete = [received for received in world.forwarded() if received.complete]
     targets = [received.target for received in world.forwarded()]
     expect(
-        all(received.body == content and received.target == b"/" for received in complete) and len(targets) <= 1,
-        expected=f"for {what}, one request with the whole content or none completed",
-        observed=f"requests to {b', '.join(targets).decode('latin-1')} with "
-        f"{', '.join(str(len(received.body)) for received in complete)} of {len(content)} bytes",
+        targets in ([], [b"/"]),
+        expected=f"for {what}, one request to / or none",
+        observed=f"requests to {b', '.join(targets).decode('latin-1')}",
     )
 
 
@@ -166,9 +164,8 @@ async def _in_step(world: GatewayWorld, plaintext: bytes, content: bytes, what: 
 async def transfer_encoding(world: GatewayWorld) -> None:
     """The content looks like the end of a chunked body followed by a request to a path that is not allowed."""
     for value in (b"chunked", b"identity", b"gzip, chunked"):
-        fields = ((b"transfer-encoding", value),)
-        plaintext = raw_request(b"POST", ROUTER, b"/", _SMUGGLED, fields)
-        await _in_step(world, plaintext, _SMUGGLED, f"transfer-encoding: {value.decode()}")
+        what = f"transfer-encoding: {value.decode()}"
+        await _nothing_smuggled(world, b"0\r\n\r\n" + _SMUGGLED, ((b"transfer-encoding", value),), what)
 
 
 @check(
@@ -177,13 +174,11 @@ async def transfer_encoding(world: GatewayWorld) -> None:
     title="An inner Content-Length that is wrong does not frame the request behind the gateway",
 )
 async def content_length(world: GatewayWorld) -> None:
-    """It is smaller, larger, no number, signed, or there are two; the rest of the content is a request of its own."""
+    """It is smaller, larger, no number, signed, or there are two; the content is a request of its own."""
     size = str(len(_SMUGGLED)).encode()
     for values in ([b"0"], [b"5"], [b"9999"], [b"+5"], [b"-1"], [b"5, 6"], [b"0", size], [size, b"0"]):
         fields = tuple((b"content-length", value) for value in values)
-        plaintext = raw_request(b"POST", ROUTER, b"/", _SMUGGLED, fields)
-        what = f"content-length: {b' and '.join(values).decode()}"
-        await _in_step(world, plaintext, _SMUGGLED, what)
+        await _nothing_smuggled(world, _SMUGGLED, fields, f"content-length: {b' and '.join(values).decode()}")
 
 
 @check(

@@ -78,6 +78,7 @@ DEPLOYED = [
     ("gateway.sealing.bad-request-in-clear", "gateway.errors.host-encapsulated", "OHT-D05", Verdict.WARN),
     ("gateway.responses.not-incremental", "gateway.responses.incremental", "OHT-D06", Verdict.PASS),
     ("gateway.fields.expectation-forwarded", "gateway.fields.expect", "OHT-D12", Verdict.WARN),
+    ("gateway.routes.url-reduced", "gateway.allow-list.url-as-path", "OHT-D16", Verdict.WARN),
 ]
 
 
