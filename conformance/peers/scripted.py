@@ -143,6 +143,9 @@ class ScriptedPeer:
         self.requests.append(received)
         arrived, self._arrived = self._arrived, anyio.Event()
         arrived.set()
+        if request.method == b"CONNECT":  # what would follow is no HTTP any more
+            await _refuse(responder)
+            return
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(received.take, request)
@@ -154,6 +157,11 @@ class ScriptedPeer:
 
     def _note_failure(self, failure: Exception) -> None:
         self._failures.append(failure)
+
+
+async def _refuse(responder: Responder) -> None:
+    await responder.send_head(405, ((b"content-length", b"0"),))
+    await responder.finish()
 
 
 async def answer_after_request(

@@ -122,17 +122,21 @@ async def connect(case: RelayCase) -> None:
             await client.send(b"GET /tunnelled HTTP/1.1\r\nhost: " + authority + b"\r\n\r\n")
             await client.answer()
             raise Violation("CONNECT to be refused", f"status {answer}")
-    _expect_only_the_resource(case, "CONNECT")
+    _expect_nothing_elsewhere(case, "CONNECT")
 
 
-def _expect_only_the_resource(case: RelayCase, what: str) -> None:
-    """Require that nobody but the gateway resource was asked."""
+def _expect_nothing_elsewhere(case: RelayCase, what: str) -> None:
     strayed = b"".join(case.arrived("elsewhere"))
     expect(
         not strayed,
         expected=f"nothing at another server after {what}",
         observed=f"{len(strayed)} bytes there: {strayed[:60]!r}",
     )
+
+
+def _expect_only_the_resource(case: RelayCase, what: str) -> None:
+    """Require that nobody but the gateway resource was asked."""
+    _expect_nothing_elsewhere(case, what)
     for received in case.gateway.requests:
         expect(
             received.target == case.resource,
