@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from random import Random
 from urllib.parse import urlsplit
 
@@ -49,6 +49,14 @@ PING = inner(b"GET", ROUTER, b"/ping")
 def compute(content: bytes, fields: Fields = ()) -> Request:
     """Return a compute request with opaque content."""
     return inner(b"POST", ROUTER, b"/", content, ((b"content-type", b"application/confsec-req"), *fields))
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """What deployed code makes of an invalid request, and the divergence that says so."""
+
+    divergence: str
+    is_this: Callable[[Received], bool]
 
 
 class Exchange:
@@ -278,12 +286,29 @@ class GatewayWorld:
         seen = [f"{received.method.decode()} {received.target.decode('latin-1')}" for received in self.forwarded()]
         expect(not seen, expected=f"nothing forwarded for {what}", observed=f"{', '.join(seen)} behind the gateway")
 
-    def nothing_completed(self, what: str) -> None:
-        """Require that neither bank nor router saw the whole of a request."""
-        seen = [received.target.decode("latin-1") for received in self.forwarded() if received.complete]
+    async def never_completed(
+        self, content: Content, form: Form, context: ResponseContext, what: str, *, deployed: Deployed | None = None
+    ) -> None:
+        """Send what must not become a request: none is completed behind the gateway, and no success reported.
+
+        Closing the connection is one way to refuse. ``deployed`` excuses what deployed code makes of it.
+        """
+        outer = None
+        with suppress(Http1Error):
+            outer = await self.post(content, form)
+        await self.settled()
+        completed = [received for received in self.forwarded() if received.complete]
+        seen = ", ".join(received.target.decode("latin-1") for received in completed)
+        excused = deployed is not None and len(completed) == 1 and deployed.is_this(completed[0])
         expect(
-            not seen, expected=f"no completed request for {what}", observed=f"a complete request to {', '.join(seen)}"
+            not completed,
+            expected=f"no completed request for {what}",
+            observed=f"a complete request to {seen}",
+            deployed=deployed.divergence if deployed and excused else None,
         )
+        if outer is not None and outer.form is not None and outer.complete:
+            reply = open_outer(outer, context)
+            expect(reply.response.head.status >= 400, expected=f"an error for {what}", observed=str(reply))
 
     async def settled(self) -> None:
         """Wait until every request behind the gateway is over."""

@@ -106,7 +106,7 @@ async def no_host(world: GatewayWorld) -> None:
 
 @check(
     id="gateway.allow-list.other-host-field",
-    requirements=["OHT-065"],
+    requirements=["OHT-065", "MSG-023"],
     title="A host field that contradicts the authority is not forwarded",
 )
 async def other_host_field(world: GatewayWorld) -> None:

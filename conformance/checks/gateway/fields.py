@@ -38,7 +38,7 @@ async def _forwarded(world: GatewayWorld, fields: Fields, form: Form = Form.UNCH
 
 @check(
     id="gateway.fields.inner-forwarded",
-    requirements=["OHT-067"],
+    requirements=["OHT-067", "MSG-021"],
     title="End-to-end fields of the inner request reach the service",
 )
 async def inner_forwarded(world: GatewayWorld) -> None:

@@ -104,7 +104,7 @@ async def large(world: GatewayWorld) -> None:
 
 @check(
     id="gateway.responses.statuses",
-    requirements=["OHT-069"],
+    requirements=["OHT-069", "MSG-009"],
     title="The service's status goes inside, whatever it is; the outer one is 200",
 )
 async def statuses(world: GatewayWorld) -> None:
@@ -211,7 +211,7 @@ async def incremental(world: GatewayWorld) -> None:
 
 @check(
     id="gateway.responses.padding",
-    requirements=["OHT-038"],
+    requirements=["OHT-038", "MSG-033"],
     title="Responses are padded to multiples of 532 and cut into chunks of 532 bytes",
 )
 async def padding(world: GatewayWorld) -> None:

@@ -34,7 +34,7 @@ def _announced(reply: Opened) -> list[bytes]:
 
 @check(
     id="gateway.trailers.refund",
-    requirements=["OHT-070"],
+    requirements=["OHT-070", "MSG-028"],
     title="The refund is announced and carried behind the content",
 )
 async def refund(world: GatewayWorld) -> None:
