@@ -1,8 +1,8 @@
 """Currency keys for vectors and tests. Chapter: ``spec/credits.md``.
 
 The two oldest are published elsewhere. ``KEY_3072``, ``KEY_4096`` and ``OTHER_2048`` were made once by
-``generate_private_key(bits, random=coin_source(f"blind-rsa.key-{bits}", "primes"))``, which takes about a minute for the
-largest, and are kept here so that nobody has to wait. They are public: no money may ever hang on them.
+``generate_private_key(bits, random=coin_source(f"blind-rsa.key-{bits}", "primes"))``, which takes about a minute for
+the largest, and are kept here so that nobody has to wait. They are public: no money may ever hang on them.
 """
 
 from __future__ import annotations
