@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from openpcc_ref.errors import Rejected
+from openpcc_ref.credits.errors import CreditRejected
 
 
-class BankingRejected(Rejected):
-    """A request that the rules of accounts or of nonce locks forbid.
+class BankingRejected(CreditRejected):
+    """A request that the rules of accounts or of nonce locks forbid; as such, a credit or a request for one.
 
     Codes begin with what was refused: ``account``, ``batch``, ``message`` or ``nonce-lock``.
     """
