@@ -41,9 +41,9 @@ def decode_integer(value: Json) -> Json:
 
 @operation("binary-http.encode-request")
 def encode_a_request(value: Json) -> Json:
-    """Encode a request in either framing, with padding."""
-    length = _content_length(value)
-    encoder = RequestEncoder(_request_head(value["head"]), content_length=length, pad_to=value["pad_to"])
+    """Encode a request, with padding; a content length of null makes its length indeterminate."""
+    head, length = _request_head(value["head"]), value["content_length"]
+    encoder = RequestEncoder(head, content_length=length, pad_to=value["pad_to"])
     return {"message": _message(encoder, value)}
 
 
@@ -60,10 +60,10 @@ def decode_a_request(value: Json) -> Json:
 
 @operation("binary-http.encode-response")
 def encode_a_response(value: Json) -> Json:
-    """Encode a response with its informational responses, in either framing, with padding."""
+    """Encode a response with its informational ones, and padding; a length of null makes it indeterminate."""
     encoder = ResponseEncoder(
         _response_head(value["head"]),
-        content_length=_content_length(value),
+        content_length=value["content_length"],
         pad_to=value["pad_to"],
         informational=[_response_head(head) for head in value["informational"]],
     )
@@ -96,11 +96,6 @@ def prepare_a_response(value: Json) -> Json:
     names = [bytes.fromhex(name) for name in value["trailer_names"]]
     head = prepare_response(_response_head(value["head"]), content_length=value["content_length"], trailer_names=names)
     return {"head": _response_head_json(head)}
-
-
-def _content_length(value: Json) -> int | None:
-    known = value["framing"] == "known-length"
-    return sum(len(piece) // 2 for piece in value["content"]) if known else None
 
 
 def _message(encoder: RequestEncoder | ResponseEncoder, value: Json) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from conformance.vectors import binary_http_refused
+from conformance.vectors import binary_http_refused, binary_http_unencodable
 from conformance.vectors.binary_http_messages import fields, indeterminate, known, octets, request_head, response_head
 from conformance.vectors.case import Case, Json
 from conformance.vectors.making import answered
@@ -20,6 +20,7 @@ def cases() -> Iterator[Case]:
     yield from _accepted_responses()
     yield from _prepared()
     yield from binary_http_refused.cases()
+    yield from binary_http_unencodable.cases()
 
 
 def _integers() -> Iterator[Case]:
@@ -41,8 +42,8 @@ _CONTENT = [octets("Hello "), octets("world!")]
 def _encoded() -> Iterator[Case]:
     trailers = fields(("x-test-1", "foo"), ("x-test-1", "bar"))
     announced = fields(("trailer", "X-Test-1"))
-    for framing in ("known-length", "indeterminate-length"):
-        whole = {"framing": framing, "content": _CONTENT, "trailers": trailers, "pad_to": 0}
+    for framing, length in (("known-length", 12), ("indeterminate-length", None)):
+        whole = {"content_length": length, "content": _CONTENT, "trailers": trailers, "pad_to": 0}
         request = {"head": request_head(fields=announced), **whole}
         response = {"informational": [response_head(103)], "head": response_head(201, fields=announced), **whole}
         for kind, value in (("request", request), ("response", response)):
@@ -52,7 +53,7 @@ def _encoded() -> Iterator[Case]:
                 rows = ("MSG-009", *rows[1:])
             operation = f"binary-http.encode-{kind}"
             yield answered(name, "content in two pieces, two trailers of one name", operation, value, rows)
-            empty = {**value, "content": [], "trailers": []}
+            empty = {**value, "content_length": length and 0, "content": [], "trailers": []}
             comment = "parts without anything in them are written"
             yield answered(f"{name}.empty", comment, operation, empty, ("MSG-029",))
             for pad_to in (16, 80, 100):
@@ -60,7 +61,7 @@ def _encoded() -> Iterator[Case]:
                 comment = f"padded to a multiple of {pad_to}"
                 yield answered(f"{name}.padded-{pad_to}", comment, operation, padded, ("MSG-033",))
     pieces = ["61" * 512, "62" * 488]
-    value = {"head": request_head(), "framing": "indeterminate-length", "content": pieces, "trailers": [], "pad_to": 0}
+    value = {"head": request_head(), "content_length": None, "content": pieces, "trailers": [], "pad_to": 0}
     yield answered(
         "binary-http.encode-request.chunks-of-514",
         "chunks of at most 514 bytes, length and data together",

@@ -24,6 +24,7 @@ def cases() -> Iterator[Case]:
     yield from _field_names(request)
     yield from _field_values(request)
     yield from _sections(request)
+    yield from _bounds(request)
     yield from _content_lengths(request)
     yield from _truncated(request)
     stream = _control("decode-request", "indeterminate", indeterminate(fields=_A, trailers=_T))
@@ -174,6 +175,19 @@ def _sections(control: Case) -> Iterator[Case]:
     yield from _refused(control, "field-line.truncated", "MSG-019", overrun)
 
 
+def _bounds(control: Case) -> Iterator[Case]:
+    """What is longer than every receiver has to read: the bounds of the reference, where others may be wider."""
+    for part, length in (("method", 65), ("scheme", 65), ("authority", 257), ("path", 4097)):
+        text = "/" + "a" * (length - 1) if part == "path" else "a" * length
+        messages = {
+            f"{part}-of-{length}": (f"{part} of {length} bytes", known(fields=_A, trailers=_T, parts={part: text}))
+        }
+        yield from map(_own_bound, _refused(control, f"{part}.length", "MSG-007", messages))
+    line = (("a", "b" * (16385 - 1 - 1 - 2)),)
+    messages = {"field-line-of-16385": ("a field line of 16385 encoded bytes", _request(fields=line))}
+    yield from map(_own_bound, _refused(control, "field-line.length", "MSG-020", messages))
+
+
 def _content_lengths(control: Case) -> Iterator[Case]:
     numbers = {"negative": "-12", "word": "abc", "fraction": "12.0", "signed": "+12", "empty": "", "list": "12, 12"}
     messages = {
@@ -251,12 +265,19 @@ def _responses() -> Iterator[Case]:
         "status-cut": ("cut inside the status", known(status=200)[:4]),
     }
     yield from _refused(control, "status.truncated", "MSG-010", messages)
+    many = {"informational-33": ("33 informational responses", known(status=200, informational=(102,) * 33))}
+    yield from map(_own_bound, _refused(control, "informational.count", "MSG-010", many, deployed=tuple(many)))
     yield from _refused(
         control,
         "framing.unexpected",
         "MSG-005",
         {"framing-0": ("framing of a known-length request", known(status=200, framing=0))},
     )
+
+
+def _own_bound(case: Case) -> Case:
+    """Flag a refusal because of a bound that others may set higher."""
+    return replace(case, flags=(*case.flags, "OwnBound"))
 
 
 def _recommended(case: Case) -> Case:

@@ -49,7 +49,7 @@ def require_token(name: bytes, where: str) -> None:
 
 
 def require_no_content_framing(name: bytes, where: str) -> None:
-    """Refuse a trailer that would change how the content is read. Requirements: MSG-038."""
+    """Refuse a trailer that would change how the content is read. Requirements: MSG-028."""
     require(
         name.lower() not in CONTENT_FRAMING_FIELDS,
         BinaryHttpRejected,
