@@ -79,9 +79,8 @@ class BuffersResponses(Relay):
 
 @fault(
     id="relay.serves-one-at-a-time",
-    breaks=["OHT-057"],
+    breaks=["OHT-085"],
     trips=["relay.streaming.beside-others"],
-    also=["relay.content.own-answer"],
 )
 class ServesOneAtATime(Relay):
     """Begins an exchange when the one before is over."""

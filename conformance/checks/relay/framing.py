@@ -106,7 +106,8 @@ async def odd_chunk_sizes(case: RelayCase) -> None:
 )
 async def hidden_lines(case: RelayCase) -> None:
     """The one field that every relay passes on has a bare line feed, carriage return or zero octet in it, and another
-    field line behind that. The relay may refuse it or read it as two lines; the gateway may not get these octets."""
+    field line behind that. The relay may refuse it or read it as two lines; the gateway may not get these octets
+    (RFC 9110 section 5.5)."""
     for separator in (b"\n", b"\r", b"\0"):
         async with case.raw_client() as client:
             await client.send(case.raw_request(case.request(), media_type=REQUEST + separator + b"x-hidden: 1"))
