@@ -48,7 +48,7 @@ from openpcc_ref.services.forwarding import CHUNKED, both_ways
 from openpcc_ref.services.launch import Service, main
 from openpcc_ref.services.message_service import MEDIA_TYPE
 from openpcc_ref.services.node_worker import EXIT_UNOPENED, WorkerSettings
-from openpcc_ref.services.worker_pool import WorkerPool
+from openpcc_ref.services.worker_pool import END_S, WorkerPool
 from openpcc_ref.sources import Clock, RandomSource, system_clock, system_random
 
 HEARTBEAT_S = 60.0
@@ -56,9 +56,6 @@ HEARTBEAT_S = 60.0
 
 UNOPENED = "failed to decapsulate encrypted request"
 INTERNAL = "internal server error"
-
-_END_S = 5.0
-"""How long a worker may take to end after its output did, in seconds."""
 
 Deliver: TypeAlias = Callable[[Header | bytes | Footer], Awaitable[None]]
 """Takes the parts of a worker's output in order."""
@@ -219,7 +216,7 @@ class Node(Service):
             try:
                 await both_ways(partial(_feed, request, process), partial(_collect, process, deliver))
             except Rejected as rejected:
-                with anyio.move_on_after(_END_S):
+                with anyio.move_on_after(END_S):
                     await process.wait()
                 raise WorkerFailed(unopened=process.returncode == EXIT_UNOPENED) from rejected
 

@@ -11,6 +11,9 @@ from contextlib import asynccontextmanager, suppress
 import anyio
 from anyio.abc import Process
 
+END_S = 5.0
+"""How long a worker may take to end after its output did, in seconds."""
+
 WORKER = (sys.executable, "-m", "openpcc_ref.services.node_worker")
 
 
@@ -52,6 +55,8 @@ class WorkerPool:
         self._wanted.release()
         try:
             yield process
+            with anyio.move_on_after(END_S):
+                await process.wait()
         finally:
             with anyio.CancelScope(shield=True):
                 await end(process)

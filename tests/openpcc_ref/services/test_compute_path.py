@@ -58,6 +58,7 @@ from openpcc_ref.services.nonce_lock import NonceLockService
 from openpcc_ref.services.nonce_lock_client import NonceLockClient
 from openpcc_ref.services.relay import Relay
 from openpcc_ref.services.router import Router
+from openpcc_ref.services.worker_pool import WorkerPool
 from openpcc_ref.sources import system_clock, system_random
 
 pytestmark = pytest.mark.anyio
@@ -135,7 +136,7 @@ async def stack(engine: Any = None, gateway_key: GatewayKey | None = None, node_
         router_server = await running.enter_async_context(listen(router.handle))
         rules = NodeRules([MODEL], BADGE_PUBLIC)
         settings = WorkerSettings(NODE_KEY.secret_key, rules, engine_server.url, 10.0)
-        node = node_class(settings, router_url=router_server.url)
+        node = node_class(settings, router_url=router_server.url, workers=WorkerPool(idle=1))
         node_server = await running.enter_async_context(serving(node))
         built = Stack(router, router_server.url, Money(), node, node_server.url)
         if gateway_key is not None:
