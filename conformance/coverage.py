@@ -41,8 +41,7 @@ def verified_by(
     cells = {row.id: _cell(row, checks[row.id], vectors[row.id], judged_roles) for row in requirements().values()}
     if bare := [name for name, cell in cells.items() if not cell]:
         raise CoverageIncomplete(f"nothing verifies {', '.join(bare)}; add a check, a vector or a stated reason")
-    unknown = sorted({*checks, *vectors} - set(cells))
-    if unknown := [name for name in unknown if name not in requirements()]:
+    if unknown := sorted({*checks, *vectors} - set(cells)):
         raise CoverageIncomplete(f"checks or vectors cite unknown requirements {', '.join(unknown)}")
     return cells
 
