@@ -142,8 +142,8 @@ class LinesSplit(LenientGateway):
 
     def upstream_fields(self, head: RequestHead, outer: IncomingRequest) -> Fields:
         lines = super().upstream_fields(head, outer)
-        text = b"\n".join(name + b": " + value for name, value in lines)
-        split = [line.strip(b"\r").partition(b": ") for line in text.split(b"\n")]
+        text = b"\n".join(name + b": " + value for name, value in lines).replace(b"\r\n", b"\n")
+        split = [line.partition(b": ") for line in text.partition(b"\n\n")[0].split(b"\n") if line]
         if any(not _TOKEN.fullmatch(name) or re.search(rb"[\0\r]", value) for name, _, value in split):
             raise bad_request()
         return tuple((name, value) for name, _, value in split)

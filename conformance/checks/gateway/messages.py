@@ -146,9 +146,10 @@ async def field_injection(world: GatewayWorld) -> None:
     """Written to the service as they are, these would be other fields, or another request."""
     request = b"one\r\n\r\nPOST /node-events HTTP/1.1\r\nx-injected: two"
     injected = Deployed("MSG-D09", lambda received: field_value(received.fields, b"x-injected") is not None)
+    ended = Deployed("MSG-D09", lambda received: received.target == b"/" and not injected.is_this(received))
     split = Deployed("MSG-D09", lambda received: field_value(received.fields, b"x") == b"name: one")
     for line, deployed in (
-        ((b"x-value", request), None),
+        ((b"x-value", request), ended),
         ((b"x-value", b"one\r\nx-injected: two"), injected),
         ((b"x-value", b"one\nx-injected: two"), injected),
         ((b"x-name: y\r\nx-injected", b"one"), injected),
