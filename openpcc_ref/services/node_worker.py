@@ -11,14 +11,21 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 import anyio
 
-from openpcc_ref.binary_http import RequestDecoder, RequestHead, ResponseHead, Trailers, field_value, prepare_response
-from openpcc_ref.binary_http.messages import Content
+from openpcc_ref.binary_http import (
+    Content,
+    Event,
+    RequestDecoder,
+    RequestHead,
+    ResponseHead,
+    field_value,
+    prepare_response,
+)
 from openpcc_ref.compute_messages import (
     RESPONSE_MEDIA_TYPES,
     Form,
@@ -135,40 +142,26 @@ class Worker:
 
     async def open(self, message: AsyncIterator[bytes]) -> tuple[RequestHead, bytes, ReceiverContext, Rejected | None]:
         """Return head and body of the request, and what broke its body after the head had been opened."""
-        decoder = RequestDecoder()
-        head: RequestHead | None = None
-        body = bytearray()
+        inner = InnerRequest()
+        broken = None
         try:
             opener = self.opener()
-            async for piece in self.opened(opener, message):
-                for event in decoder.finish() if piece is None else decoder.feed(piece):
-                    if isinstance(event, RequestHead):
-                        head = event
-                    elif isinstance(event, Content) and len(body) <= MAX_BODY:
-                        body += event.data
-                    elif isinstance(event, Trailers):
-                        break
+            async for piece in message:
+                for plaintext in opener.feed(piece):
+                    inner.feed(plaintext)
+            for plaintext in opener.finish():
+                inner.feed(plaintext)
+            inner.finish()
         except Rejected as rejected:
-            if head is None:
-                raise Unopened from rejected
-            return head, bytes(body), opener.context, rejected
-        if head is None:
+            broken = rejected
+        if inner.head is None:
             raise Unopened
-        return head, bytes(body), opener.context, None
+        return inner.head, bytes(inner.body), opener.context, broken
 
     def opener(self) -> RequestOpener:
         """Return what opens the request. Requirements: NODE-006, NODE-007."""
         key, form = self.parameters.encapsulated_key, self.parameters.form
         return RequestOpener(key, self.settings.secret_key, form, max_whole=_MAX_MESSAGE)
-
-    async def opened(self, opener: RequestOpener, message: AsyncIterator[bytes]) -> AsyncIterator[bytes | None]:
-        """Yield the plaintext as it is opened, then None for its end."""
-        async for piece in message:
-            for plaintext in opener.feed(piece):
-                yield plaintext
-        for plaintext in opener.finish():
-            yield plaintext
-        yield None
 
     def validate(self, head: RequestHead, body: bytes, broken: Rejected | None) -> EngineRequest:
         """Return what the engine gets, or refuse. Requirements: NODE-020 to NODE-043."""
@@ -241,6 +234,34 @@ class Worker:
             return refund(self.parameters.credit_amount, status, usage, rounding_factor(self.random))
         except Rejected:
             return None
+
+
+class InnerRequest:
+    """The request inside, as far as it has been opened. Of a body that is too long only the beginning is kept."""
+
+    def __init__(self) -> None:
+        self.head: RequestHead | None = None
+        self.body = bytearray()
+        self._decoder = RequestDecoder()
+
+    def feed(self, plaintext: bytes) -> None:
+        """Take more of it. Up to the head one octet at a time, so that a fault behind the head does not hide it."""
+        start = 0
+        while self.head is None and start < len(plaintext):
+            self._take(self._decoder.feed(plaintext[start : start + 1]))
+            start += 1
+        self._take(self._decoder.feed(plaintext[start:]))
+
+    def finish(self) -> None:
+        """Say that this was all of it."""
+        self._take(self._decoder.finish())
+
+    def _take(self, events: Iterable[Event]) -> None:
+        for event in events:
+            if isinstance(event, RequestHead):
+                self.head = event
+            elif isinstance(event, Content) and len(self.body) <= MAX_BODY:
+                self.body += event.data
 
 
 class SealedAnswer:
