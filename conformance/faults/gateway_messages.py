@@ -77,6 +77,7 @@ class _OtherFraming(_FirstPlaintext):
     id="gateway.messages.any-framing",
     breaks=["MSG-004"],
     trips=["gateway.messages.framing"],
+    also=["gateway.errors.message-encapsulated"],
 )
 class AnyFraming(ReadingGateway):
     """Does not look at framing indicators that it does not know."""
@@ -144,7 +145,7 @@ class LinesSplit(LenientGateway):
         lines = super().upstream_fields(head, outer)
         text = b"\n".join(name + b": " + value for name, value in lines).replace(b"\r\n", b"\n")
         split = [line.partition(b": ") for line in text.partition(b"\n\n")[0].split(b"\n") if line]
-        if any(not _TOKEN.fullmatch(name) or re.search(rb"[\0\r]", value) for name, _, value in split):
+        if any(not _TOKEN.fullmatch(name) or not colon or re.search(rb"[\0\r]", value) for name, colon, value in split):
             raise bad_request()
         return tuple((name, value) for name, _, value in split)
 

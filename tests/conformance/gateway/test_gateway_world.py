@@ -79,6 +79,11 @@ DEPLOYED = [
     ("gateway.responses.not-incremental", "gateway.responses.incremental", "OHT-D06", Verdict.PASS),
     ("gateway.fields.expectation-forwarded", "gateway.fields.expect", "OHT-D12", Verdict.WARN),
     ("gateway.routes.url-reduced", "gateway.allow-list.url-as-path", "OHT-D16", Verdict.WARN),
+    ("gateway.messages.low-byte", "gateway.messages.framing-value", "MSG-D08", Verdict.WARN),
+    ("gateway.messages.lines-split", "gateway.messages.field-injection", "MSG-D09", Verdict.WARN),
+    ("gateway.messages.blanks-removed", "gateway.messages.field-blanks", "MSG-D09", Verdict.WARN),
+    ("gateway.messages.any-length", "gateway.messages.content-length-sign", "MSG-D13", Verdict.WARN),
+    ("gateway.messages.other-length", "gateway.messages.content-length-differs", "MSG-D13", Verdict.WARN),
 ]
 
 
