@@ -228,7 +228,7 @@ def _truncated(control: Case) -> Iterator[Case]:
         "content-length-short": ("content longer than declared", _request(fields=(("content-length", "11"),))),
         "content-length-long": ("content shorter than declared", _request(fields=(("content-length", "13"),))),
     }
-    for case in _refused(control, "content-length.differs", "MSG-026", differs, deployed=tuple(differs)):
+    for case in _refused(control, "content-length.differs", "MSG-039", differs, deployed=tuple(differs)):
         yield _recommended(case)
 
 

@@ -299,7 +299,7 @@ _INDETERMINATE = encode_request(
 
 @check(
     id="gateway.messages.truncated",
-    requirements=["MSG-031"],
+    requirements=["MSG-031", "MSG-035"],
     title="A message that is cut inside a part is refused",
 )
 async def truncated(world: GatewayWorld) -> None:
