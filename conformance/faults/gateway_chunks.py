@@ -194,6 +194,7 @@ class EmptyAccepted(LenientGateway):
     id="gateway.chunks.end-assumed",
     breaks=["OHT-035", "OHT-087"],
     trips=["gateway.chunks.final-missing", "gateway.chunks.final-missing-known-length", "gateway.chunks.truncated"],
+    also=["gateway.completion.no-content", "gateway.completion.stated-length"],
 )
 class EndAssumed(LenientGateway):
     """Takes the end of the HTTP content for the end of the message."""
@@ -215,6 +216,12 @@ class EndAssumed(LenientGateway):
         "gateway.chunks.final-aad",
         "gateway.chunks.after-final",
         "gateway.chunks.client-leaves",
+    ],
+    also=[
+        "gateway.completion.no-content",
+        "gateway.completion.stated-length",
+        "gateway.messages.truncated",
+        "gateway.messages.truncated-end",
     ],
 )
 class CompletedAnyway(Gateway):

@@ -132,6 +132,35 @@ async def statuses(world: GatewayWorld) -> None:
 
 
 @check(
+    id="gateway.responses.informational",
+    requirements=["OHT-091", "MSG-010"],
+    title="An informational response of the service does not stand for its final one",
+)
+async def informational(world: GatewayWorld) -> None:
+    """A 103 comes first, then success or an error with fields of its own; the client must learn of the latter."""
+    hint = b"</style.css>"
+    for status in (200, 402, 500):
+
+        async def answer(received: Received, responder: Responder, status: int = status) -> None:
+            await received.end()
+            await responder.send_informational(103, ((b"link", hint),))
+            await answer_after_request(received, responder, status, ((b"x-final", b"yes"), *_TEXT), b"content")
+
+        for form in Form:
+            world.router.answer = answer
+            reply = await world.ask(compute(b"content"), form)
+            head, content = reply.response.head, reply.response.content
+            final = field_values(head.fields, b"x-final") == (b"yes",)
+            frozen = head.status == 200 and not final and field_values(head.fields, b"link") == (hint,)
+            expect(
+                head.status == status and final and content == b"content",
+                expected=f"inner status {status} with the fields that belong to it",
+                observed=f"{reply}, {'with' if final else 'without'} these fields",
+                deployed="OHT-D18" if frozen else None,
+            )
+
+
+@check(
     id="gateway.responses.chunked-form",
     requirements=["OHT-044"],
     title="A chunked request gets a chunked response",
