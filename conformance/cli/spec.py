@@ -16,7 +16,7 @@ from conformance.runfile import Limits
 from conformance.vectors import files
 from conformance.vectors.case import Case
 from conformance.vectors.play import play
-from conformance.verdicts import Profile
+from conformance.verdicts import Profile, Verdict
 
 _SEED = "verified-by"
 
@@ -53,7 +53,9 @@ def computed() -> dict[str, str]:
     result = runs.new_result(Profile.STRICT, _SEED)
     anyio.run(_run, result)
     if result.exit() is not Exit.CLEAN:
-        fail("the reference stack does not pass its own suite", Exit.SUITE_FAULT)
+        bad = [case for case in result.cases if case.verdict in (Verdict.FAIL, Verdict.ERROR)]
+        told = "; ".join(f"{case.id}: {case.observed}" for case in bad)
+        fail(f"the reference stack does not pass its own suite: {told}", Exit.SUITE_FAULT)
     try:
         return coverage.verified_by(result.cases, played(), JUDGED_ROLES)
     except coverage.CoverageIncomplete as error:
