@@ -37,6 +37,7 @@ class _Decoder:
         self._input = Input()
         self._sections = SectionParser(self._input, limits)
         self._events: list[Event] = []
+        self._pending = bytearray()
         self._steps: Steps[None] = self._message()
         self._done = False
         self._refusal: BinaryHttpRejected | None = None
@@ -73,8 +74,19 @@ class _Decoder:
             except BinaryHttpRejected as rejected:
                 self._refusal = rejected
                 raise
+        self._report_content()
         events, self._events = self._events, []
         return events
+
+    def _report(self, event: Event) -> None:
+        self._report_content()
+        self._events.append(event)
+
+    def _report_content(self) -> None:
+        """Report all content at hand as one piece: a chunk may have one byte, an event takes more."""
+        if self._pending:
+            self._events.append(Content(bytes(self._pending)))
+            self._pending.clear()
 
     def _message(self) -> Steps[None]:
         indicator = yield from self._input.varint("framing")
@@ -97,10 +109,10 @@ class _Decoder:
         declared = yield from self._head(framing.known_length)
         yield from self._content(framing.known_length, declared)
         if (yield from self._input.at_end()):
-            self._events.append(Trailers())
+            self._report(Trailers())
             return
         trailers = yield from self._sections.section(framing.known_length, "trailers")
-        self._events.append(Trailers(trailers))
+        self._report(Trailers(trailers))
         yield from self._padding()
 
     def _head(self, known_length: bool) -> Steps[int | None]:
@@ -138,7 +150,7 @@ class _Decoder:
         if (yield from self._input.at_end()):
             return (yield from self._input.exactly(length, "content"))
         piece = self._input.up_to(length)
-        self._events.append(Content(piece))
+        self._pending += piece
         return piece
 
     def _require_declared(self, declared: int | None, length: int) -> None:
@@ -178,7 +190,7 @@ class RequestDecoder(_Decoder):
         fields = yield from self._header_section(known_length, "fields")
         head = RequestHead(method, scheme, authority, path, fields)
         rules.require_request_head(head)
-        self._events.append(head)
+        self._report(head)
         return rules.declared_content_length(fields)
 
     def _control(self, name: str, limit: int) -> Steps[bytes]:
@@ -222,7 +234,7 @@ class ResponseDecoder(_Decoder):
             )
             fields = yield from self._header_section(known_length, "fields")
             declared = rules.declared_content_length(fields)
-            self._events.append(ResponseHead(status, fields))
+            self._report(ResponseHead(status, fields))
             if final:
                 return declared
 

@@ -173,6 +173,13 @@ def test_content_is_reported_with_its_first_byte() -> None:
     assert decoder.feed(b"on") == [Content(b"on")]
 
 
+def test_content_in_tiny_chunks_is_reported_as_one_piece() -> None:
+    decoder = RequestDecoder()
+    message = encode_request(Request(REQUEST.head), indeterminate=True)[:-2] + b"\1a" * 50_000
+    assert decoder.feed(message) == [REQUEST.head, Content(b"a" * 50_000)]
+    assert decoder.feed(b"\1b\0\0") == [Content(b"b"), Trailers()]
+
+
 def test_trailers_are_reported_before_the_end_and_validity_only_at_the_end() -> None:
     decoder = RequestDecoder()
     events = decoder.feed(encode_request(REQUEST))
