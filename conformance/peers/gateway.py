@@ -13,8 +13,8 @@ import anyio
 from conformance.peers.address import listen_address
 from conformance.peers.envelope import Content, Envelope, Opened, Outer, expect_refused, open_outer
 from conformance.peers.gateway_keys import KeyRing, launch_keys, mint_keys
-from conformance.peers.relay import Taps
 from conformance.peers.scripted import Received, ScriptedPeer, answer_after_request
+from conformance.peers.taps import Taps
 from conformance.runfile import Limits, TargetSettings
 from conformance.targets import RunningTarget, Target, TargetFailed
 from conformance.transcript import Transcript
@@ -278,11 +278,12 @@ class GatewayWorld:
         """Send something that must be refused outside any encapsulation, with nothing forwarded."""
         outer = await self.post(content, form)
         expect_refused(outer, what)
-        self.nothing_forwarded(what)
+        await self.nothing_forwarded(what)
         return outer
 
-    def nothing_forwarded(self, what: str) -> None:
+    async def nothing_forwarded(self, what: str) -> None:
         """Require that neither bank nor router saw a request."""
+        await self._catch_up()
         seen = [f"{received.method.decode()} {received.target.decode('latin-1')}" for received in self.forwarded()]
         expect(not seen, expected=f"nothing forwarded for {what}", observed=f"{', '.join(seen)} behind the gateway")
 
@@ -312,8 +313,13 @@ class GatewayWorld:
 
     async def settled(self) -> None:
         """Wait until every request behind the gateway is over."""
+        await self._catch_up()
         for received in self.forwarded():
             await received.end()
+
+    async def _catch_up(self) -> None:
+        await self.bank.catch_up()
+        await self.router.catch_up()
 
     def forwarded(self) -> Sequence[Received]:
         """Return what bank and router saw so far."""

@@ -11,11 +11,12 @@ from urllib.parse import urlsplit
 from conformance.peers.address import listen_address, own_address
 from conformance.peers.raw_client import RawClient, dial
 from conformance.peers.scripted import Answer, Received, ScriptedPeer, answer_after_request
+from conformance.peers.taps import Taps
 from conformance.runfile import Limits, TargetSettings
 from conformance.targets import RunningTarget, Target
 from conformance.transcript import Transcript
 from conformance.verdicts import Violation, expect
-from openpcc_ref.http1 import Connection, Fields, IncomingResponse, Responder, Tap, connect, exchange
+from openpcc_ref.http1 import Connection, Fields, IncomingResponse, Responder, connect, exchange
 
 REQUEST = b"message/ohttp-req"
 CHUNKED_REQUEST = b"message/ohttp-chunked-req"
@@ -219,31 +220,6 @@ class RelayWorld:
             taps=self.taps,
             random=randomness,
         )
-
-
-class Taps:
-    """Taps of the runner's parties; what they are told in a case goes into its transcript and is kept by party."""
-
-    def __init__(self) -> None:
-        self.inputs: dict[str, dict[int, bytearray]] = {}
-        """Party to connection to the bytes that came in, since the last reset."""
-        self.transcript: Transcript | None = None
-
-    def reset(self, transcript: Transcript | None) -> None:
-        """Begin a case, or an exchange of which nothing is recorded."""
-        self.transcript = transcript
-        self.inputs = {}
-
-    def of(self, party: str) -> Tap:
-        """Return the tap for the connections of one party."""
-
-        def tap(connection: int, direction: str, time: float, data: bytes) -> None:
-            if direction == "in":
-                self.inputs.setdefault(party, {}).setdefault(connection, bytearray()).extend(data)
-            if self.transcript is not None:
-                self.transcript.record(party, connection, direction, time, data)
-
-        return tap
 
 
 @asynccontextmanager
