@@ -96,7 +96,7 @@ class HopByHopKept(Gateway):
     id="gateway.fields.framing-written",
     breaks=["OHT-068", "OHT-066"],
     trips=["gateway.fields.transfer-encoding", "gateway.fields.content-length"],
-    also=["gateway.chunks.early-forwarding"],
+    also=["gateway.chunks.early-forwarding", "gateway.messages.content-length-differs"],
 )
 class FramingWritten(LenientGateway):
     """Writes inner framing fields and content to the upstream as they are."""
