@@ -75,7 +75,6 @@ PASSED_ON = (
     "relay.privacy.response-cookies",
     "relay.privacy.response-identifiers",
     "relay.privacy.tracing-fields",
-    "relay.privacy.trailers",
     "relay.privacy.unknown-fields",
 )
 """The checks that see what deployed relays pass on."""
@@ -91,6 +90,11 @@ class PassesFields(Relay):
 
     def response_fields(self, response: IncomingResponse) -> Fields:
         return _without(response.fields, *_HOP_BY_HOP, *_FRAMING)
+
+
+@fault(id="relay.passes-trailers", breaks=["PRIV-005", "OHT-056"], trips=["relay.privacy.trailers"])
+class PassesTrailers(Relay):
+    """Passes on the trailers of the outer request."""
 
     def request_trailers(self, request: IncomingRequest) -> Fields:
         return request.trailers
