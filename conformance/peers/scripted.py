@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import anyio
 
 from conformance.targets import TargetFailed
 from conformance.verdicts import Violation
-from openpcc_ref.http1 import Fields, Http1Error, IncomingRequest, Responder, Server, Tap, listen
+from openpcc_ref.http1 import Fields, Http1Error, IncomingRequest, Responder, Server, Tap, exchange, listen
 
 
 @dataclass(slots=True, eq=False)
@@ -76,6 +76,9 @@ Answer = Callable[[Received, Responder], Awaitable[None]]
 _PATIENCE_S = 3600.0
 """How long a neighbour keeps an idle connection: longer than any run, so that reusing one never races its end."""
 
+_CATCH_UP = b"CATCH-UP"
+"""The method of the runner's own request to a neighbour."""
+
 
 class ScriptedPeer:
     """A neighbour of the subject. ``answer`` is what it does with a request, until the next case."""
@@ -138,7 +141,17 @@ class ScriptedPeer:
             )
         return self.requests[number - 1]
 
+    async def catch_up(self) -> None:
+        """Take in what is already on its way. Without this an answer of the subject's can be judged before what the
+        subject sent here earlier: connections are taken in order, and this request comes on the last of them."""
+        with suppress(Http1Error):  # nobody gets through to a peer that is unreachable
+            await exchange(self.url, _CATCH_UP, step_s=self._step_s)
+
     async def _handle(self, request: IncomingRequest, responder: Responder) -> None:
+        if request.method == _CATCH_UP:
+            await responder.send_head(204)
+            await responder.finish()
+            return
         received = Received(request.method, request.target, request.fields, request.connection_id, self._step_s)
         self.requests.append(received)
         arrived, self._arrived = self._arrived, anyio.Event()

@@ -16,7 +16,7 @@ _CANARY = b"what only the named service may see"
 async def _not_forwarded(world: GatewayWorld, plaintext: bytes, what: str, *, least: int = 400) -> None:
     """Send a message that has to be refused, by whatever means; the status is at least ``least``."""
     status, seen = await world.status_of(plaintext, Form.UNCHUNKED)
-    world.nothing_forwarded(what)
+    await world.nothing_forwarded(what)
     expect(least <= status <= 499, expected=f"a refusal of {what}", observed=seen)
 
 
@@ -26,7 +26,7 @@ async def _refused_inside(world: GatewayWorld, requests: Iterable[tuple[bytes, b
     for method, host, path in requests:
         what = f"{method.decode()} {path.decode('latin-1')} at {host.decode()}"
         reply = await world.deliver(raw_request(method, host, path, b"content"), Form.UNCHUNKED)
-        world.nothing_forwarded(what)
+        await world.nothing_forwarded(what)
         expect(
             reply.response.head.status in (404, 405),
             expected=f"inner status 404 or 405 for {what}",
@@ -229,6 +229,7 @@ async def url_as_path(world: GatewayWorld) -> None:
     await world.control(Form.UNCHUNKED)
     for url in (b"http://example.com/ping", b"http://" + ROUTER + b"/ping"):
         status, seen = await world.status_of(raw_request(b"GET", ROUTER, url), Form.UNCHUNKED)
+        await world.settled()
         targets = [received.target for received in world.forwarded()]
         expect(
             not targets and 300 <= status <= 499,

@@ -197,7 +197,7 @@ async def huge_length(world: GatewayWorld) -> None:
         outer = await exchange.answer_while_sending(bytes(2**16), times=64)
     if outer is not None:
         expect(outer.status >= 400 and outer.form is None, expected="a refusal", observed=str(outer))
-    world.nothing_forwarded("a chunk of 2^40 bytes")
+    await world.nothing_forwarded("a chunk of 2^40 bytes")
 
 
 @check(

@@ -103,7 +103,7 @@ async def message_encapsulated(world: GatewayWorld) -> None:
         ):
             reply = await world.deliver(plaintext, form, deployed="OHT-D05")
             _expect_error(reply, what)
-            world.nothing_forwarded(what)
+            await world.nothing_forwarded(what)
 
 
 @check(
@@ -123,4 +123,4 @@ async def path_encapsulated(world: GatewayWorld) -> None:
             expected="inner status 404 or 405 for a forbidden path",
             observed=str(reply),
         )
-        world.nothing_forwarded("a forbidden path")
+        await world.nothing_forwarded("a forbidden path")

@@ -193,7 +193,7 @@ async def expect_continue(world: GatewayWorld) -> None:
     status = reply.response.head.status
     deployed = "OHT-D12" if status == 200 and world.router.requests else None
     expect(400 <= status <= 599, expected="an inner error", observed=str(reply), deployed=deployed)
-    world.nothing_forwarded("Expect: 100-continue")
+    await world.nothing_forwarded("Expect: 100-continue")
 
 
 @check(

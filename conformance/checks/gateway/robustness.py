@@ -43,7 +43,7 @@ async def junk_message(world: GatewayWorld) -> None:
         plaintext = junk.choice([b"\0", b"\2", b"\0\4POST", b"\2\3GET\4http", b""])
         plaintext += junk.randbytes(junk.randrange(1, 600))
         status, seen = await world.status_of(plaintext, junk.choice(list(Form)))
-        world.nothing_forwarded("an arbitrary message")
+        await world.nothing_forwarded("an arbitrary message")
         expect(400 <= status <= 499, expected="a refusal of an arbitrary message", observed=seen)
 
 
