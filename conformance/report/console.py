@@ -48,7 +48,8 @@ class ConsoleReport:
     """Prints findings as they come and the tally at the end.
 
     Cases that share one reason for not being graded are told of once. Passing cases get a line each with ``verbose``;
-    without it a terminal shows a bar and a pipe shows nothing for them. ``repeat`` is the command that repeats one case, without its ``--only`` and ``--seed`` options.
+    without it a terminal shows a bar and a pipe shows nothing for them. ``repeat`` is the command that repeats one
+    case, without its ``--only`` and ``--seed`` options.
     """
 
     def __init__(self, console: Console, *, seed: str, repeat: str, verbose: bool = False) -> None:
