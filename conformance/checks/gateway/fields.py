@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from contextlib import suppress
 
 from conformance.peers.envelope import open_outer, raw_request
 from conformance.peers.gateway import ROUTER, GatewayWorld, compute, inner
 from conformance.peers.scripted import Received, answer_after_request
 from conformance.registry import check
-from conformance.verdicts import expect
+from conformance.verdicts import Violation, expect
 from openpcc_ref.binary_http import encode_request
-from openpcc_ref.http1 import Fields, Responder, field_value, field_values
+from openpcc_ref.http1 import Fields, Http1Error, Responder, field_value, field_values
 from openpcc_ref.oblivious_http import Form
 
 _FORWARDING = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
@@ -146,7 +147,8 @@ _SMUGGLED = b"POST /node-events HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n
 async def _nothing_smuggled(world: GatewayWorld, content: bytes, fields: Fields, what: str) -> None:
     """Send a message that frames its content twice; behind the gateway there is one request, or none."""
     await world.control(Form.UNCHUNKED)
-    await world.status_of(raw_request(b"POST", ROUTER, b"/", content, fields), Form.UNCHUNKED)
+    with suppress(Http1Error, Violation):  # whatever comes back: what counts is what went on
+        await world.status_of(raw_request(b"POST", ROUTER, b"/", content, fields), Form.UNCHUNKED)
     await world.settled()
     targets = [received.target for received in world.forwarded()]
     expect(
