@@ -12,10 +12,9 @@ from openpcc_ref.compute_messages.encapsulated_key import (
 )
 from openpcc_ref.compute_messages.filling import FillingSealer
 from openpcc_ref.compute_messages.media_types import ENCODED_CHUNK, ComputeMessageRejected
-from openpcc_ref.errors import require
 from openpcc_ref.hpke import Suite
 from openpcc_ref.oblivious_http.media_types import Form
-from openpcc_ref.oblivious_http.messages import MAX_UNCHUNKED, BodyOpener, body_opener
+from openpcc_ref.oblivious_http.messages import MAX_UNCHUNKED, BodyOpener, NonceOpener, body_opener
 from openpcc_ref.sources import RandomSource
 
 
@@ -59,7 +58,7 @@ class RequestSealer:
         return self._body.finish()
 
 
-class RequestOpener:
+class RequestOpener(NonceOpener):
     """Opens one request as it arrives, under the encapsulated key that came beside it.
 
     ``context`` seals the response. The request is whole only when ``finish`` has returned; ``final_seen`` is then
@@ -78,53 +77,23 @@ class RequestOpener:
         max_chunk: int = ENCODED_CHUNK,
         max_whole: int = MAX_UNCHUNKED,
     ) -> None:
+        aead_id = request_aead(suite)
+        super().__init__(aead_id.nn, "a nonce", part="compute-message.request", rejection=ComputeMessageRejected)
         self._dek, self.context = open_encapsulated_key(encapsulated_key, secret_key, form, suite=suite)
         self._form = form
-        self._aead_id = request_aead(suite)
+        self._aead_id = aead_id
         self._limits = (max_chunk, max_whole)
-        self._buffer = bytearray()
-        self._body: BodyOpener | None = None
 
-    @property
-    def final_seen(self) -> bool:
-        """Whether the end of the request was proven."""
-        return self._body is not None and self._body.final_seen
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """Take more bytes and return the plaintext of every chunk they complete; nothing in unchunked form."""
-        if self._body is not None:
-            return self._body.feed(data)
-        self._buffer += data
-        return self._start_body() if len(self._buffer) >= self._aead_id.nn else []
-
-    def finish(self) -> list[bytes]:
-        """Say that the content ends here and return the plaintext that only the end releases."""
-        opened = []
-        if self._body is None:
-            require(
-                False,
-                ComputeMessageRejected,
-                "compute-message.request.truncated",
-                where=f"offset {len(self._buffer)}",
-                expected=f"a nonce of {self._aead_id.nn} bytes",
-            )
-            opened = self._start_body()
-        assert self._body is not None
-        return [*opened, *filter(None, [self._body.finish()])]
-
-    def _start_body(self) -> list[bytes]:
-        length = self._aead_id.nn
+    def open_body(self, nonce: bytes) -> BodyOpener:
+        """Return what opens the request under the data encryption key. Requirements: MSG-055."""
         max_chunk, max_whole = self._limits
-        self._body = body_opener(
+        return body_opener(
             self._form,
             self._aead_id,
             self._dek,
-            bytes(self._buffer[:length]).ljust(length, b"\0"),
+            nonce.ljust(self._aead_id.nn, b"\0"),  # shorter only with the check of its length off
             part="compute-message.request",
             max_chunk=max_chunk,
             max_whole=max_whole,
             rejection=ComputeMessageRejected,
         )
-        rest = bytes(self._buffer[length:])
-        self._buffer.clear()
-        return self._body.feed(rest)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from openpcc_ref.compute_messages.encapsulated_key import ReceiverContext
 from openpcc_ref.compute_messages.filling import FillingSealer
 from openpcc_ref.compute_messages.media_types import ENCODED_CHUNK, ComputeMessageRejected
-from openpcc_ref.errors import require
 from openpcc_ref.oblivious_http.media_types import Form
-from openpcc_ref.oblivious_http.messages import MAX_UNCHUNKED, BodyOpener, body_opener
+from openpcc_ref.oblivious_http.messages import MAX_UNCHUNKED, BodyOpener, NonceOpener, body_opener
 from openpcc_ref.sources import RandomSource
 
 
@@ -39,7 +38,7 @@ class ResponseSealer:
         return self._body.finish()
 
 
-class ResponseOpener:
+class ResponseOpener(NonceOpener):
     """Opens one response as it arrives, with the context of the node that sent it.
 
     The response is whole only when ``finish`` has returned; ``final_seen`` is then true. Requirements: MSG-044 to
@@ -55,46 +54,20 @@ class ResponseOpener:
         max_chunk: int = ENCODED_CHUNK,
         max_whole: int = MAX_UNCHUNKED,
     ) -> None:
+        super().__init__(
+            context.nonce_length, "a response nonce", part="compute-message.response", rejection=ComputeMessageRejected
+        )
         self._context = context
         self._form = form
         self._limits = (max_chunk, max_whole)
-        self._buffer = bytearray()
-        self._body: BodyOpener | None = None
 
-    @property
-    def final_seen(self) -> bool:
-        """Whether the end of the response was proven."""
-        return self._body is not None and self._body.final_seen
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """Take more bytes and return the plaintext of every chunk they complete; nothing in unchunked form."""
-        if self._body is not None:
-            return self._body.feed(data)
-        self._buffer += data
-        return self._start_body() if len(self._buffer) >= self._context.nonce_length else []
-
-    def finish(self) -> list[bytes]:
-        """Say that the content ends here and return the plaintext that only the end releases."""
-        opened = []
-        if self._body is None:
-            require(
-                False,
-                ComputeMessageRejected,
-                "compute-message.response.truncated",
-                where=f"offset {len(self._buffer)}",
-                expected=f"a response nonce of {self._context.nonce_length} bytes",
-            )
-            opened = self._start_body()
-        assert self._body is not None
-        return [*opened, *filter(None, [self._body.finish()])]
-
-    def _start_body(self) -> list[bytes]:
-        context, length = self._context, self._context.nonce_length
+    def open_body(self, nonce: bytes) -> BodyOpener:
+        """Derive the keys of the response and return what opens it. Requirements: MSG-052."""
+        keys = self._context.response_keys(self._form, nonce)
         max_chunk, max_whole = self._limits
-        keys = context.response_keys(self._form, bytes(self._buffer[:length]))
-        self._body = body_opener(
+        return body_opener(
             self._form,
-            context.aead_id,
+            self._context.aead_id,
             keys.aead_key,
             keys.aead_nonce,
             part="compute-message.response",
@@ -102,6 +75,3 @@ class ResponseOpener:
             max_whole=max_whole,
             rejection=ComputeMessageRejected,
         )
-        rest = bytes(self._buffer[length:])
-        self._buffer.clear()
-        return self._body.feed(rest)

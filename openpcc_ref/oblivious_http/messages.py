@@ -146,6 +146,58 @@ def body_opener(
     return _WholeOpener((aead_id, key, nonce), part, max_whole, rejection)
 
 
+class NonceOpener:
+    """Opens a message that is a nonce and a body, as it arrives; subclasses say what body follows from the nonce.
+
+    The message is whole only when ``finish`` has returned; ``final_seen`` is then true. ``part`` is the code before
+    ``.truncated`` in the refusal of a message that ends inside its nonce.
+    """
+
+    def __init__(self, nonce_length: int, nonce_name: str, *, part: str, rejection: type[Rejected]) -> None:
+        self._nonce_length = nonce_length
+        self._nonce_name = nonce_name
+        self._part = part
+        self._rejection = rejection
+        self._buffer = bytearray()
+        self._body: BodyOpener | None = None
+
+    def open_body(self, nonce: bytes) -> BodyOpener:
+        """Return what opens the rest of the message."""
+        raise NotImplementedError
+
+    @property
+    def final_seen(self) -> bool:
+        """Whether the end of the message was proven."""
+        return self._body is not None and self._body.final_seen
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take more bytes and return the plaintext of every chunk they complete; nothing in unchunked form."""
+        if self._body is not None:
+            return self._body.feed(data)
+        self._buffer += data
+        return self._start_body()[1] if len(self._buffer) >= self._nonce_length else []
+
+    def finish(self) -> list[bytes]:
+        """Say that the content ends here and return the plaintext that only the end releases."""
+        body, opened = self._body, list[bytes]()
+        if body is None:
+            require(
+                False,
+                self._rejection,
+                f"{self._part}.truncated",
+                where=f"offset {len(self._buffer)}",
+                expected=f"{self._nonce_name} of {self._nonce_length} bytes",
+            )
+            body, opened = self._start_body()
+        return [*opened, *filter(None, [body.finish()])]
+
+    def _start_body(self) -> tuple[BodyOpener, list[bytes]]:
+        nonce, rest = (bytes(part) for part in (self._buffer[: self._nonce_length], self._buffer[self._nonce_length :]))
+        self._buffer.clear()
+        self._body = self.open_body(nonce)
+        return self._body, self._body.feed(rest)
+
+
 class _WholeSealer:
     """Seals one message with an empty AAD. Requirements: OHT-021."""
 

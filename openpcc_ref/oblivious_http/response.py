@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from openpcc_ref.chunked_stream import MAX_CHUNK
-from openpcc_ref.errors import require
 from openpcc_ref.oblivious_http.media_types import Form, ObliviousHttpRejected
-from openpcc_ref.oblivious_http.messages import BodyOpener, ResponseContext, body_opener, body_sealer
+from openpcc_ref.oblivious_http.messages import BodyOpener, NonceOpener, ResponseContext, body_opener, body_sealer
 from openpcc_ref.sources import RandomSource
 
 
@@ -39,7 +38,7 @@ def seal_response(context: ResponseContext, plaintext: bytes, *, random: RandomS
     return sealer.header() + sealer.finish(plaintext)
 
 
-class ResponseOpener:
+class ResponseOpener(NonceOpener):
     """Opens one response as it arrives.
 
     The response is whole only when ``finish`` has returned; ``final_seen`` is then true. Raises
@@ -48,53 +47,24 @@ class ResponseOpener:
     """
 
     def __init__(self, context: ResponseContext, form: Form, max_chunk: int = MAX_CHUNK) -> None:
+        super().__init__(
+            context.nonce_length, "a response nonce", part="oblivious-http.response", rejection=ObliviousHttpRejected
+        )
         self._context = context
         self._form = form
         self._max_chunk = max_chunk
-        self._buffer = bytearray()
-        self._body: BodyOpener | None = None
 
-    @property
-    def final_seen(self) -> bool:
-        """Whether the end of the response was proven."""
-        return self._body is not None and self._body.final_seen
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """Take more bytes and return the plaintext of every chunk they complete; nothing in unchunked form."""
-        if self._body is not None:
-            return self._body.feed(data)
-        self._buffer += data
-        return self._start_body() if len(self._buffer) >= self._context.nonce_length else []
-
-    def finish(self) -> list[bytes]:
-        """Say that the content ends here and return the plaintext that only the end releases."""
-        opened = []
-        if self._body is None:
-            require(
-                False,
-                ObliviousHttpRejected,
-                "oblivious-http.response.truncated",
-                where=f"offset {len(self._buffer)}",
-                expected=f"a response nonce of {self._context.nonce_length} bytes",
-            )
-            opened = self._start_body()
-        assert self._body is not None
-        return [*opened, *filter(None, [self._body.finish()])]
-
-    def _start_body(self) -> list[bytes]:
-        context, length = self._context, self._context.nonce_length
-        keys = context.response_keys(self._form, bytes(self._buffer[:length]))
-        self._body = body_opener(
+    def open_body(self, nonce: bytes) -> BodyOpener:
+        """Derive the keys of the response and return what opens it. Requirements: OHT-024, OHT-025."""
+        keys = self._context.response_keys(self._form, nonce)
+        return body_opener(
             self._form,
-            context.aead_id,
+            self._context.aead_id,
             keys.aead_key,
             keys.aead_nonce,
             part="oblivious-http.response",
             max_chunk=self._max_chunk,
         )
-        rest = bytes(self._buffer[length:])
-        self._buffer.clear()
-        return self._body.feed(rest)
 
 
 def open_response(context: ResponseContext, data: bytes) -> bytes:
