@@ -11,5 +11,7 @@ CAPABILITIES: dict[str, str] = {
     "key.second": "two active keys for the same KEM under different key ids",
     "key.expired": "a key whose active_until has passed",
     "key.future": "a key whose active_from is still to come",
+    "node.engine": "an inference engine of the runner's behind it",
+    "node.second-model": "two models that it serves",
 }
 """Capability to what the operator has to provide, in words that complete "the target does not offer …"."""

@@ -31,11 +31,21 @@ class KeySettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSettings:
+    """What the node under test is configured with: the public key that it attests (65 bytes), the seed of the Ed25519
+    key whose badges it takes (32 bytes), both as hex, and the models that it serves."""
+
+    public_key: str
+    badge_seed: str = field(repr=False)
+    models: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TargetSettings:
     """Where the subject is, or how it is started.
 
     ``listen`` gives fixed loopback addresses (``host:port``) to the runner-hosted neighbours a running subject has
-    been configured with: ``gateway`` for a relay; ``bank`` and ``router`` for a gateway.
+    been configured with: ``gateway`` for a relay; ``bank`` and ``router`` for a gateway; ``engine`` for a node.
     """
 
     mode: Literal["url", "launch"]
@@ -43,6 +53,7 @@ class TargetSettings:
     command: tuple[str, ...] = ()
     listen: Mapping[str, str] = field(default_factory=dict)
     keys: tuple[KeySettings, ...] = ()
+    node: NodeSettings | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +114,7 @@ class _Reader:
         )
 
     def _target(self, document: Mapping[str, Any]) -> TargetSettings:
-        table = self._table(document, "target", ("mode", "url", "command", "listen", "keys"), required=True)
+        table = self._table(document, "target", ("mode", "url", "command", "listen", "keys", "node"), required=True)
         mode = self._choice(table, "target.mode", ["url", "launch"])
         needed = "url" if mode == "url" else "command"
         if needed not in table:
@@ -123,19 +134,35 @@ class _Reader:
             command=command,
             listen={
                 name: self._value({name: value}, f"target.listen.{name}", str, "")
-                for name, value in self._table(table, "target.listen", ("gateway", "bank", "router")).items()
+                for name, value in self._table(table, "target.listen", ("gateway", "bank", "router", "engine")).items()
             },
             keys=tuple(self._key(row, f"target.keys[{i}]") for i, row in enumerate(keys)),
+            node=self._node(table),
         )
+
+    def _node(self, target: Mapping[str, Any]) -> NodeSettings | None:
+        if "node" not in target:
+            return None
+        table = self._table(target, "target.node", ("public_key", "badge_seed", "models"))
+        models = self._strings(table, "target.node.models")
+        if not models or not all(models):
+            self._fail("target.node.models", "the names of the models that the node serves", "none")
+        public_key = self._hex(table, "target.node.public_key", 65)
+        badge_seed = self._hex(table, "target.node.badge_seed", 32)
+        return NodeSettings(public_key=public_key, badge_seed=badge_seed, models=models)
+
+    def _hex(self, table: Mapping[str, Any], place: str, length: int) -> str:
+        text = str(self._value(table, place, str, ""))
+        if len(text) != 2 * length or set(text.lower()) - set("0123456789abcdef"):
+            self._fail(place, f"{2 * length} hex digits ({length} bytes)", f"{len(text)} characters")
+        return text
 
     def _key(self, row: Any, place: str) -> KeySettings:
         names = ("id", "seed", "kem_id", "active_from", "active_until")
         if not isinstance(row, dict):
             self._fail(place, "a table", type(row).__name__)
         self._only(row, place, names)
-        seed = self._value(row, f"{place}.seed", str, "")
-        if len(seed) != 64 or set(seed.lower()) - set("0123456789abcdef"):
-            self._fail(f"{place}.seed", "64 hex digits (32 bytes)", f"{len(seed)} characters")
+        seed = self._hex(row, f"{place}.seed", 32)
         times = [self._value(row, f"{place}.{name}", datetime, None) for name in ("active_from", "active_until")]
         if any(time is None or time.tzinfo is None for time in times):
             self._fail(place, "active_from and active_until as date-times with an offset", "something else")
