@@ -91,16 +91,19 @@ class Ledger:
         rows = self._connection.execute(f"SELECT {_SPEND} FROM spends WHERE NOT settled ORDER BY recorded_at")
         return [_spend(row) for row in rows.fetchall()]
 
-    def mark_settled(self, nonce: Nonce) -> bool:
-        """Note that a nonce is consumed; say whether this was the first note of it."""
+    def mark_settled(self, spend: Spend) -> bool:
+        """Note that the nonce is consumed under this spend's ticket; say whether this was the first note of it."""
         cursor = self._connection.execute(
-            "UPDATE spends SET settled = 1 WHERE nonce = ? AND NOT settled", (nonce.random,)
+            "UPDATE spends SET settled = 1 WHERE nonce = ? AND ticket = ? AND NOT settled",
+            (spend.nonce.random, spend.ticket),
         )
         return cursor.rowcount == 1
 
-    def drop(self, nonce: Nonce) -> None:
-        """Forget a spend that came to nothing."""
-        self._connection.execute("DELETE FROM spends WHERE nonce = ? AND NOT settled", (nonce.random,))
+    def drop(self, spend: Spend) -> None:
+        """Forget a spend that came to nothing, but not another one of the same nonce, begun under a later ticket."""
+        self._connection.execute(
+            "DELETE FROM spends WHERE nonce = ? AND ticket = ? AND NOT settled", (spend.nonce.random, spend.ticket)
+        )
 
     def keep_reply(self, request: bytes, reply: Reply, now: int) -> None:
         """Remember the answer to a request."""

@@ -163,7 +163,7 @@ class SpendingService(MessageService):
         except BankingRejected as rejected:
             if rejected.code == "nonce-lock.consumed":
                 return True
-        self.ledger.drop(spend.nonce)
+        self.ledger.drop(spend)
         return False
 
     async def release(self, spend: Spend) -> None:
@@ -179,7 +179,7 @@ class SpendingService(MessageService):
             await self.consume(spend)
         except BankingRejected as rejected:
             if rejected.code != "nonce-lock.consumed":
-                self.ledger.drop(spend.nonce)
+                self.ledger.drop(spend)
                 return False
         self.book(spend)
         return True
@@ -187,7 +187,7 @@ class SpendingService(MessageService):
     def book(self, spend: Spend) -> None:
         """Note that the nonce is consumed and add the amount to the balance, as one. Requirements: PAY-074, PAY-093."""
         with self.ledger.transaction():
-            if self.ledger.mark_settled(spend.nonce) and spend.account_id:
+            if self.ledger.mark_settled(spend) and spend.account_id:
                 balance = self.ledger.balance(spend.account_id) + spend.amount
                 self.ledger.set_balance(spend.account_id, balance)
                 self.account_used(spend.account_id)

@@ -13,6 +13,8 @@ from money import CURRENCY_KEY, KEY, Town, make_bank, open_town, post
 from openpcc_ref.banking import messages
 from openpcc_ref.banking.accounts import AccountToken
 from openpcc_ref.banking.messages import Deposit, Exchange, Withdrawal
+from openpcc_ref.banking.nonce_state import LOCK_S
+from openpcc_ref.banking.spends import Spend
 from openpcc_ref.credits import (
     ATTESTATION,
     MAX_AMOUNT,
@@ -29,6 +31,7 @@ from openpcc_ref.http1 import IncomingRequest, Responder, exchange, field_value,
 from openpcc_ref.protobuf.error_pb2 import Error
 from openpcc_ref.services.bank import Bank
 from openpcc_ref.services.config import ConfigRejected
+from openpcc_ref.services.nonce_lock_client import NonceLockUnavailable
 
 pytestmark = pytest.mark.anyio
 
@@ -369,6 +372,33 @@ async def test_what_was_left_half_done_is_settled_at_the_next_start(town: Town) 
                 while not bank.balance(token):
                     await anyio.lowlevel.checkpoint()
         assert (bank.balance(token), bank.ledger.unsettled()) == (64, [])
+
+
+class BankWithALateTask(Bank):
+    """While a repeated deposit is under way, an earlier look at what was left half done comes to its end."""
+
+    stale: Spend | None = None
+
+    async def consume(self, spend: Spend) -> None:
+        stale = self.stale
+        if stale is not None and spend.ticket != stale.ticket:
+            self.stale = None
+            assert not await self.resume(stale)
+        await super().consume(spend)
+
+
+async def test_a_task_that_comes_late_does_not_drop_the_deposit_that_replaced_its_own() -> None:
+    async with open_town(BankWithALateTask) as town:
+        token, credit = town.token(), town.mint.credit(64)
+        stubborn = StubbornLock(town, consume=500, release=500)
+        async with stubborn.serving() as bank:
+            late = BankWithALateTask(KEY, bank.nonce_lock, bank.ledger, clock=town.clock, allow_test_key=True)
+            with pytest.raises(NonceLockUnavailable):
+                await late.deposit(Deposit(token, credit))
+            stubborn.statuses.clear()
+            town.clock.advance(seconds=LOCK_S)
+            (late.stale,) = late.ledger.unsettled()
+            assert await late.deposit(Deposit(token, credit)) == 64
 
 
 # -- configuration -----------------------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""The client: what it decides, without network. Chapter: ``spec/banking.md``."""
