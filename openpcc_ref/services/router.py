@@ -256,8 +256,18 @@ class Router(MessageService):
         if candidate is None:
             raise Refused(404, "all candidate nodes unavailable")
         transaction = await self.begin(credit)
-        proxied = Proxied(self, request, responder, candidate, routable[candidate.node_id], transaction)
-        await proxied.run()
+        await self.proxied(request, responder, candidate, routable[candidate.node_id], transaction).run()
+
+    def proxied(
+        self,
+        request: IncomingRequest,
+        responder: Responder,
+        candidate: Candidate,
+        node: RoutingInfo,
+        transaction: Transaction,
+    ) -> Proxied:
+        """Return the exchange with the node that was picked."""
+        return Proxied(self, request, responder, candidate, node, transaction)
 
     def pick(self, candidates: tuple[Candidate, ...], routable: Mapping[str, RoutingInfo]) -> Candidate | None:
         """Return the candidate that gets the request. Requirements: RTR-036, RTR-037."""
