@@ -20,7 +20,8 @@ ANY = encode_manifest_request(ManifestRequest(frozenset(), 500))
 )
 async def all_nodes(case: RouterCase) -> None:
     """All nodes of the run are routable. A query without tags must list each of them once, with its tags."""
-    listed = {manifest.id: frozenset(manifest.tags) for manifest in (rows := (await case.listed()).items)}
+    rows = (await case.listed()).items
+    listed = {manifest.id: frozenset(manifest.tags) for manifest in rows}
     expect(len(listed) == len(rows), expected="each node once", observed=f"{len(rows)} rows of {len(listed)} nodes")
     for node in case.nodes:
         seen = sorted(listed[node.id]) if node.id in listed else "no such row"
