@@ -170,7 +170,7 @@ class Engine:
                 frames = traceback.extract_tb(error.__traceback__)
                 where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
                 return _Outcome(Verdict.ERROR, "a check that runs", f"{type(error).__name__}: {error}{where}")
-        verdict = judge(violation, check.level, self.profile)
+        verdict = judge(violation, violation.level or check.level, self.profile)
         return _Outcome(verdict, violation.expected, violation.observed, violation.deployed)
 
     async def _control(self) -> str | None:

@@ -12,7 +12,11 @@ from urllib.parse import urlsplit
 
 from conformance.roles import Role
 from conformance.selection import suggestion
+from conformance.vectors.currency_keys import DEPLOYED_1024
 from conformance.verdicts import Profile
+from openpcc_ref.credits import CreditRejected, PrivateKey, private_key
+
+_NEIGHBOURS = ("gateway", "bank", "router", "nonce-lock", "engine")
 
 
 class RunFileInvalid(Exception):
@@ -45,7 +49,9 @@ class TargetSettings:
     """Where the subject is, or how it is started.
 
     ``listen`` gives fixed loopback addresses (``host:port``) to the runner-hosted neighbours a running subject has
-    been configured with: ``gateway`` for a relay; ``bank`` and ``router`` for a gateway; ``engine`` for a node.
+    been configured with: ``gateway`` for a relay; ``bank`` and ``router`` for a gateway; ``nonce-lock`` for a bank;
+    ``engine`` for a node.
+    ``currency_key`` is the one the subject signs with; by default the development key that published services share.
     """
 
     mode: Literal["url", "launch"]
@@ -54,6 +60,7 @@ class TargetSettings:
     listen: Mapping[str, str] = field(default_factory=dict)
     keys: tuple[KeySettings, ...] = ()
     node: NodeSettings | None = None
+    currency_key: PrivateKey = DEPLOYED_1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +121,9 @@ class _Reader:
         )
 
     def _target(self, document: Mapping[str, Any]) -> TargetSettings:
-        table = self._table(document, "target", ("mode", "url", "command", "listen", "keys", "node"), required=True)
+        table = self._table(
+            document, "target", ("mode", "url", "command", "listen", "keys", "currency_key", "node"), required=True
+        )
         mode = self._choice(table, "target.mode", ["url", "launch"])
         needed = "url" if mode == "url" else "command"
         if needed not in table:
@@ -134,11 +143,23 @@ class _Reader:
             command=command,
             listen={
                 name: self._value({name: value}, f"target.listen.{name}", str, "")
-                for name, value in self._table(table, "target.listen", ("gateway", "bank", "router", "engine")).items()
+                for name, value in self._table(table, "target.listen", _NEIGHBOURS).items()
             },
             keys=tuple(self._key(row, f"target.keys[{i}]") for i, row in enumerate(keys)),
             node=self._node(table),
+            currency_key=self._currency_key(table) if "currency_key" in table else DEPLOYED_1024,
         )
+
+    def _currency_key(self, target: Mapping[str, Any]) -> PrivateKey:
+        place = "target.currency_key"
+        table = self._table(target, place, ("p", "q"), required=True)
+        primes = [self._value(table, f"{place}.{name}", str, "") for name in ("p", "q")]
+        try:
+            return private_key(*(int(prime, 16) for prime in primes))
+        except ValueError:
+            self._fail(place, "p and q in hexadecimal", "something else")
+        except CreditRejected as rejected:
+            self._fail(f"{place}.{rejected.where}", rejected.expected, "another number")
 
     def _node(self, target: Mapping[str, Any]) -> NodeSettings | None:
         if "node" not in target:

@@ -42,14 +42,17 @@ class Violation(Exception):
     """The subject breaks the rule of the check.
 
     ``deployed`` names the divergence whose deployed behaviour is exactly what was observed; only then may a
-    profile be lenient.
+    profile be lenient. ``level`` stands in for the check's where what was observed is a matter of its own.
     """
 
-    def __init__(self, expected: str, observed: str, *, deployed: str | None = None) -> None:
+    def __init__(
+        self, expected: str, observed: str, *, deployed: str | None = None, level: Level | None = None
+    ) -> None:
         super().__init__(f"expected {expected}; observed {observed}")
         self.expected = expected
         self.observed = observed
         self.deployed = deployed
+        self.level = level
 
 
 class NotApplicable(Exception):

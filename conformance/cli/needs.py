@@ -23,6 +23,19 @@ Point bank URL and router URL at the runner, and give the gateway keys whose see
                           id, kem_id, seed (32 bytes as hex), active_from and active_until (RFC 3339)
   already running         mode = "url":    listen = { bank = "127.0.0.1:3500", router = "127.0.0.1:3600" } and one
                           [[target.keys]] table per configured key (seed: 32 bytes as hex)""",
+    Role.BANK: """\
+The runner plays all clients in front of the bank, without relay and gateway, and the nonce lock behind it.
+Point the bank's nonce lock URL at the runner, and give bank and runner the same currency key:
+  started by the runner   mode = "launch": one JSON line on the program's standard input says
+                          {"currency_key": {"p": …, "q": …}, "nonce_lock_url": …, "database": null,
+                          "allow_test_key": true or false}, the primes in hexadecimal
+  already running         mode = "url":    listen = { nonce-lock = "127.0.0.1:3501" }
+In both modes the key is the published development key of 1024 bits, unless the run file has another:
+currency_key = { p = "…", q = "…" } under [target]. A bank that uses no nonce lock cannot pass.""",
+    Role.NONCE_LOCK: """\
+The runner plays the services that spend nonces.
+  started by the runner   mode = "launch": one JSON line on the program's standard input says {"database": null}
+  already running         mode = "url":    nothing else""",
 }
 
 

@@ -6,8 +6,11 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 
 from conformance.engine import World
+from conformance.peers.bank import open_bank_world
 from conformance.peers.gateway import open_gateway_world
+from conformance.peers.nonce_lock import open_nonce_lock_world
 from conformance.peers.relay import open_relay_world
+from conformance.peers.router import open_router_world
 from conformance.roles import Role
 from conformance.runfile import Limits, TargetSettings
 from conformance.targets import Target
@@ -15,6 +18,9 @@ from conformance.targets import Target
 _WORLDS: Mapping[Role, Callable[..., AbstractAsyncContextManager[World]]] = {
     Role.RELAY: open_relay_world,
     Role.GATEWAY: open_gateway_world,
+    Role.ROUTER: open_router_world,
+    Role.BANK: open_bank_world,
+    Role.NONCE_LOCK: open_nonce_lock_world,
 }
 
 JUDGED_ROLES = tuple(_WORLDS)

@@ -1,7 +1,8 @@
 """Currency keys for vectors and tests. Chapter: ``spec/credits.md``.
 
-The two oldest are published elsewhere. ``KEY_3072``, ``KEY_4096`` and ``OTHER_2048`` were made once by
-``generate_private_key(bits, random=coin_source(f"blind-rsa.key-{bits}", "primes"))``, which takes about a minute for
+The two oldest are published elsewhere. ``OTHER_1024``, ``KEY_3072``, ``KEY_4096`` and ``OTHER_2048`` were made once by
+``generate_private_key(bits, random=coin_source(f"blind-rsa.key-{bits}", "primes"))`` (``OTHER_1024`` from
+``blind-rsa.other-1024``), which takes about a minute for
 the largest, and are kept here so that nobody has to wait. They are public: no money may ever hang on them.
 """
 
@@ -25,6 +26,18 @@ DEPLOYED_1024 = PrivateKey(
     ),
 )
 """The development key that all published services share."""
+
+OTHER_1024 = PrivateKey(
+    _number(
+        "dd6748052c75305aac5deab1bc44643e887ce594db3b9a7c3c4edd26da0139d9d9d28debf813d57e0353d02174a342b5539c"
+        "2851b112c5209fa00c0daa4bc527"
+    ),
+    _number(
+        "e86c706e176f60804c321e4591fc0c2c87d2ea728f5301f1083c32ef5a2a4f7310b318de4fb780fc246c529f2469c0f6a477"
+        "0e3d13f902cacc698b5ac20fed5b"
+    ),
+)
+"""Ours; a stranger to whoever uses the development key."""
 
 DRAFT_2048 = PrivateKey(
     _number(

@@ -1,0 +1,162 @@
+"""Repetition: clients that lose an answer ask again, octet for octet, and should lose no money by it."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from conformance.peers.bank import BankCase, Reply, at_once, finalized
+from conformance.registry import check
+from conformance.verdicts import Violation, expect
+from openpcc_ref.banking import messages
+from openpcc_ref.banking.messages import Deposit, Exchange, Withdrawal
+
+DEPLOYED = "PAY-D09"
+
+
+@check(
+    id="bank.repetition.deposit",
+    requirements=["PAY-092"],
+    title="A repeated deposit is answered with the balance",
+)
+async def deposit(case: BankCase) -> None:
+    """A deposit is repeated. The second answer should be 200 with the balance, into which the credit went once."""
+    token, credit = await case.funded(1), case.mint.credit(20)
+    await case.paid_in(token, credit)
+    reply = await case.deposit(token, credit)
+    _expect_repeated(reply, "deposit", deployed=reply.status == 500)
+    balance = reply.read(messages.decode_deposit_response, "a repeated deposit")
+    expect(balance == 21, expected="the balance 21", observed=f"the balance {balance}")
+    await case.expect_balance(token, 21, "a repeated deposit")
+
+
+@check(
+    id="bank.repetition.withdraw",
+    requirements=["PAY-092"],
+    title="A repeated withdrawal is answered with the same signatures, for nothing",
+)
+async def withdraw(case: BankCase) -> None:
+    """A batch of two is withdrawn, then a single credit, then the batch is asked for again. The answer should have the
+    batch's signatures, and its sum be debited once."""
+    token, pendings = await case.funded(96), case.pendings(10, 11)
+    requests = [pending.request for pending in pendings]
+    first = (await case.withdraw(token, requests)).read(_two_signatures, "a withdrawal")
+    await case.signed(token, case.pendings(5))
+    reply = await case.withdraw(token, requests)
+    balance = await case.balance(token)
+    again = reply.read(_two_signatures, "a repeated withdrawal") if reply.status == 200 else None
+    if again is None or again[1] != first[1] or balance != 70:
+        raise Violation(
+            "the signatures of the first answer, and 70 left of 96",
+            f"status {reply.status}, and {balance} left",
+            deployed=DEPLOYED if again is not None and again[1] == first[1] and balance == 49 else None,
+        )
+
+
+@check(
+    id="bank.repetition.withdraw-full",
+    requirements=["PAY-092"],
+    title="A repeated full withdrawal is answered with the same credit",
+)
+async def withdraw_full(case: BankCase) -> None:
+    """An account is emptied twice. The second answer should be the first one's credit: if it were lost, all would
+    be. Once something is deposited, emptying must give that."""
+    token = await case.funded(48)
+    first = await case.emptying(token)
+    reply = await case.withdraw_full(token)
+    _expect_repeated(reply, "full withdrawal", deployed=reply.status == 500)
+    again = reply.read(messages.decode_withdraw_full_response, "a repeated full withdrawal")
+    expect(again == first, expected="the credit of the first answer", observed="another")
+    await case.paid_in(token, case.mint.credit(7))
+    worth = (await case.emptying(token)).value.amount
+    expect(worth == 7, expected="a credit of 7 after a further deposit", observed=f"one of {worth}")
+
+
+@check(
+    id="bank.repetition.exchange",
+    requirements=["PAY-092"],
+    title="A repeated exchange is answered with the same signature",
+)
+async def exchange(case: BankCase) -> None:
+    """A credit is exchanged twice for the same message. The second answer should be the first one's signature: if it
+    were lost, the credit would be."""
+    credit, pending = case.mint.credit(48), case.mint.pending(48)
+    first = (await case.exchange(credit, pending)).read(messages.decode_exchange_response, "an exchange")
+    reply = await case.exchange(credit, pending)
+    _expect_repeated(reply, "exchange", deployed=reply.status == 500)
+    again = reply.read(messages.decode_exchange_response, "a repeated exchange")
+    expect(again == first, expected="the signature of the first answer", observed="another")
+
+
+@check(
+    id="bank.repetition.after-lost-answers",
+    requirements=["PAY-092"],
+    title="A client that hung up gets its answer when it asks again",
+)
+async def after_lost_answers(case: BankCase) -> None:
+    """A client sends a deposit, a withdrawal and an exchange, and hangs up each time before the answer. It repeats each
+    until it is answered, as a client does: all should succeed, and each have its effect once."""
+    token, credit, pendings = await case.funded(96), case.mint.credit(20), case.pendings(10)
+    old, new = case.mint.credit(48), case.mint.pending(48)
+    deposit = messages.encode_deposit_request(Deposit(token, credit))
+    withdrawal = messages.encode_withdraw_request(Withdrawal(token, (pendings[0].request,)))
+    exchange = messages.encode_exchange_request(Exchange(old, new.request.blinded_message))
+    for what, path, content in (
+        ("deposit", "/deposit", deposit),
+        ("withdrawal", "/withdraw", withdrawal),
+        ("exchange", "/exchange", exchange),
+    ):
+        await case.post_and_leave(path, content)
+        reply = await _settled(case, path, content)
+        _expect_repeated(reply, what, deployed=reply.status == 500)
+        if path == "/exchange":
+            finalized(new, reply.read(messages.decode_exchange_response, "a repeated exchange"))
+    balance = await case.balance(token)
+    expect(
+        balance == 106,
+        expected="a balance of 96 + 20 - 10, each done once",
+        observed=f"a balance of {balance}",
+        deployed=DEPLOYED if balance == 96 else None,
+    )
+
+
+@check(
+    id="bank.repetition.at-once",
+    requirements=["PAY-080", "PAY-055"],
+    title="One withdrawal asked for many times at once is paid for what is signed",
+)
+async def at_the_same_time(case: BankCase) -> None:
+    """16 octet-identical withdrawals of 10 reach an account of 96 at the same time. The signature is one and the
+    same, so the bank may debit it once or, without recognising repetitions, each time it answers 200: nothing else."""
+    token = await case.funded(96)
+    (pending,) = case.pendings(10)
+    replies = await at_once([partial(case.withdraw, token, [pending.request])] * 16)
+    signed = [reply for reply in replies if reply.status == 200]
+    balance = await case.balance(token)
+    expect(
+        bool(signed) and balance in (86, 96 - 10 * len(signed)),
+        expected="a debit of 10, or of 10 for each answer",
+        observed=f"{len(signed)} answers and a balance of {balance}",
+    )
+    expect(balance == 86, expected="one debit of 10", observed=f"a balance of {balance}", deployed=DEPLOYED)
+
+
+async def _settled(case: BankCase, path: str, content: bytes) -> Reply:
+    """Repeat a request as long as the first one still runs, which a 409 says."""
+    for _ in range(50):
+        reply = await case.post(path, content)
+        if reply.status not in (409, 503):
+            return reply
+    return reply
+
+
+def _two_signatures(content: bytes) -> tuple[int, tuple[bytes, ...]]:
+    return messages.decode_withdraw_response(content, 2)
+
+
+def _expect_repeated(reply: Reply, what: str, *, deployed: bool) -> None:
+    expect(
+        reply.status == 200,
+        expected=f"status 200 for a repeated {what}",
+        observed=f"status {reply.status}",
+        deployed=DEPLOYED if deployed else None,
+    )

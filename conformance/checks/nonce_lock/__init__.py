@@ -1,0 +1,1 @@
+"""Checks of the nonce lock: each module is one subject of the chapter on banking."""

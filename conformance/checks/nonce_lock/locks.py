@@ -1,0 +1,126 @@
+"""Locks: one at a time, none of a consumed nonce, and again of a released one."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from conformance.peers.bank import at_once
+from conformance.peers.nonce_lock import NonceLockCase
+from conformance.registry import check
+from conformance.verdicts import expect
+from openpcc_ref.banking import messages
+
+_AT_ONCE = 64
+
+
+@check(
+    id="nonce-lock.lock.ticket",
+    requirements=["PAY-105", "PAY-104"],
+    title="Each lock has a ticket of its own",
+)
+async def ticket(case: NonceLockCase) -> None:
+    """20 nonces are locked. Each answer must be 200 with a ticket that is not empty, and all tickets must differ: a
+    ticket is what keeps others from settling the lock."""
+    tickets = [await case.lock(case.nonce()) for _ in range(20)]
+    different = len(set(tickets))
+    expect(different == 20, expected="20 tickets that differ", observed=f"{different} that differ")
+
+
+@check(
+    id="nonce-lock.lock.twice",
+    requirements=["PAY-101", "PAY-105"],
+    title="A locked nonce is refused with 409",
+)
+async def twice(case: NonceLockCase) -> None:
+    """A nonce is locked three times. The second and third must be answered with 409, and the first ticket must still be
+    good."""
+    nonce = case.nonce()
+    first = await case.lock(nonce)
+    await case.expect_locked(nonce, "a lock")
+    await case.expect_locked(nonce, "two locks")
+    await case.consume(nonce, first)
+
+
+@check(
+    id="nonce-lock.lock.race",
+    requirements=["PAY-101"],
+    title="Of 64 locks of one nonce at once, one is granted",
+)
+async def race(case: NonceLockCase) -> None:
+    """64 services lock one nonce at the same time. Exactly one must get a ticket, all others 409, and that ticket
+    must be good."""
+    nonce = case.nonce()
+    replies = await at_once([partial(case.ask_lock, nonce)] * _AT_ONCE)
+    granted = [reply for reply in replies if reply.status == 200]
+    refused = sorted({reply.status for reply in replies if reply.status != 200})
+    expect(
+        (len(granted), refused) == (1, [409]),
+        expected=f"one of {_AT_ONCE} locks, and 409 for the others",
+        observed=f"{len(granted)} locks, and {refused or 'nothing'} for the others",
+    )
+    await case.consume(nonce, granted[0].read(messages.decode_lock_response, "a lock"))
+
+
+@check(
+    id="nonce-lock.lock.consumed",
+    requirements=["PAY-102", "PAY-105", "PAY-030"],
+    title="A consumed nonce is refused with 410",
+)
+async def consumed(case: NonceLockCase) -> None:
+    """Nonces of the present and of the next hour are consumed and locked again. Each must be answered with 410, also
+    after 100 other nonces."""
+    nonces = [case.nonce(), case.nonce(hours=1)]
+    for nonce in nonces:
+        await case.consume(nonce, await case.lock(nonce))
+        await case.expect_consumed(nonce, "its consumption")
+    for _ in range(100):
+        await case.lock(case.nonce())
+    for nonce in nonces:
+        await case.expect_consumed(nonce, "its consumption and 100 other locks")
+
+
+@check(
+    id="nonce-lock.lock.released",
+    requirements=["PAY-103"],
+    title="A released nonce can be locked again",
+)
+async def released(case: NonceLockCase) -> None:
+    """A nonce is locked and released five times, then locked and consumed. All must succeed."""
+    nonce = case.nonce()
+    for _ in range(5):
+        await case.release(nonce, await case.lock(nonce))
+    await case.consume(nonce, await case.lock(nonce))
+    await case.expect_consumed(nonce, "its consumption")
+
+
+@check(
+    id="nonce-lock.lock.independent",
+    requirements=["PAY-101", "PAY-103"],
+    title="Nonces that differ in one bit are two",
+)
+async def independent(case: NonceLockCase) -> None:
+    """A nonce is consumed. Nonces that differ from it in one bit of the first, a middle and the last byte must be
+    lockable: a record that keeps a part of a nonce only refuses good credits."""
+    nonce = case.nonce()
+    await case.consume(nonce, await case.lock(nonce))
+    for at in (0, 8, 15):
+        random = bytearray(nonce.random)
+        random[at] ^= 1
+        await case.lock(type(nonce)(nonce.timestamp, bytes(random)))
+
+
+@check(
+    id="nonce-lock.lock.many-at-once",
+    requirements=["PAY-103", "PAY-105"],
+    title="Locks of different nonces do not disturb each other",
+)
+async def many_at_once(case: NonceLockCase) -> None:
+    """32 different nonces are locked at the same time, then consumed at the same time. All must succeed."""
+    nonces = [case.nonce() for _ in range(_AT_ONCE // 2)]
+    locked = await at_once([partial(case.ask_lock, nonce) for nonce in nonces])
+    tickets = [reply.read(messages.decode_lock_response, "a lock beside others") for reply in locked]
+    settled = await at_once(
+        [partial(case.ask_consume, nonce, ticket) for nonce, ticket in zip(nonces, tickets, strict=True)]
+    )
+    statuses = sorted({reply.status for reply in settled})
+    expect(statuses == [200], expected="status 200 for each consumption", observed=f"statuses {statuses}")
