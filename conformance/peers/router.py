@@ -14,7 +14,7 @@ import anyio
 from conformance.peers.address import listen_address, own_address
 from conformance.peers.hosted_nonce_lock import HostedNonceLock
 from conformance.peers.mint import Mint
-from conformance.peers.router_nodes import Node, NodeFarm
+from conformance.peers.router_nodes import Node, NodeFarm, now
 from conformance.peers.taps import Taps
 from conformance.runfile import Limits, TargetSettings
 from conformance.targets import RunningTarget, Target
@@ -23,6 +23,7 @@ from conformance.verdicts import NotApplicable, Violation, expect
 from openpcc_ref.banking.nonce_state import Consumed, Locked
 from openpcc_ref.credits import ATTESTATION, AnyCredit, Credit
 from openpcc_ref.credits import credit as credit_format
+from openpcc_ref.credits.nonce import QUANTUM, SAFE_AFTER
 from openpcc_ref.http1 import Connection, Fields, Http1Error, IncomingResponse, connect, exchange, field_values
 from openpcc_ref.protobuf.evidence_pb2 import SignedEvidenceList
 from openpcc_ref.protobuf.router_pb2 import ComputeManifestList
@@ -102,7 +103,8 @@ class RouterCase:
     step_s: float
     registering_s: float
     """How long the router took to let the first nodes in."""
-    _own_nodes: list[Node] = field(default_factory=list)
+    own_nodes: list[Node] = field(default_factory=list)
+    """Nodes that came in this case."""
 
     # -- compute requests ----------------------------------------------------------------------------------------------
 
@@ -195,6 +197,11 @@ class RouterCase:
         state = self.nonce_lock.state(credit.nonce)
         return "consumed" if isinstance(state, Consumed) else "locked" if isinstance(state, Locked) else "free"
 
+    async def after_the_cut_over(self) -> None:
+        """Wait while a refund may have to: one that is stamped with the next hour in the first seconds of an hour is
+        kept back until they are over (PAY-023)."""
+        await anyio.sleep(max(0.0, SAFE_AFTER + 1 - now() % QUANTUM))
+
     # -- messages ------------------------------------------------------------------------------------------------------
 
     async def post(
@@ -240,7 +247,7 @@ class RouterCase:
         if self.registering_s > _TOO_SLOW_S:
             raise NotApplicable(f"the router takes {self.registering_s:.0f} s to let a node in")
         node = self.farm.make(tags, there=there) if evidence is None else self.farm.make(tags, evidence=evidence)
-        self._own_nodes.append(node)
+        self.own_nodes.append(node)
         return node
 
     async def registered(
@@ -293,7 +300,7 @@ class RouterCase:
 
     async def end_nodes(self) -> None:
         """Shut the nodes of this case down, so that they do not keep the router busy."""
-        for node in self._own_nodes:
+        for node in self.own_nodes:
             with suppress(Http1Error):
                 await self.event(node.shutdown(1 << 40))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
 import anyio
@@ -61,6 +61,8 @@ class HealthPeer:
         self.held_after: dict[str, int] = {}
         """Label to how many checks are answered before further ones have to wait."""
         self.asked: dict[str, int] = {}
+        self.posted = 0
+        """How many requests were no checks, but of another method."""
         self._changed = anyio.Event()
         self._server: Server | None = None
 
@@ -99,6 +101,7 @@ class HealthPeer:
             await self._changed.wait()
 
     async def _handle(self, request: IncomingRequest, responder: Responder) -> None:
+        self.posted += request.method != b"GET"
         label = request.target.rpartition(b"/")[2].decode("latin-1")
         self.asked[label] = number = self.asked.get(label, 0) + 1
         self._notify()
@@ -135,6 +138,10 @@ class NodeFarm:
             evidence=evidence.SerializeToString(),
         )
         return Node(make_node_id(int(now() * 1000), random=system_random), label, info)
+
+    def with_lost_health(self, node: Node) -> Node:
+        """Return a node as it would be if nobody listened at its health URL."""
+        return replace(node, info=replace(node.info, healthcheck_url=f"{self.absent.url}/health/{node.label}"))
 
     def asked(self, node: Node) -> list[Received]:
         """Return the requests that a node got in this case."""

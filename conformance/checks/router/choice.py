@@ -1,0 +1,144 @@
+"""Which candidate gets a request: any, by chance, and no other node."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+from conformance.peers.router import RouterCase, only_value
+from conformance.peers.router_nodes import Node, answers
+from conformance.registry import check
+from conformance.verdicts import expect
+from openpcc_ref.routing import make_node_id
+from openpcc_ref.sources import system_random
+
+DRAWS = 300
+"""Requests of one sample. Even, so that they make pairs."""
+
+FALSE_ALARM = 1e-6
+"""How likely an unbiased router is to fail one of the two tests by chance."""
+
+
+@check(
+    id="router.choice.uniform",
+    requirements=["RTR-037"],
+    title="Every candidate is as likely as any other, wherever it stands",
+    costly=True,
+)
+async def uniform(case: RouterCase) -> None:
+    """300 requests name three nodes in one order, and the nodes that got them are counted. Pearson's chi-square test
+    against equal shares decides, and then against equal shares for successive pairs, which notices turns: an unbiased
+    router fails by chance with a probability of less than 2 in a million. One that gives a node half of the requests
+    passes with a probability below 5 percent; one that takes turns, or prefers a place in the list, never does."""
+    counted = [await _chosen(case, case.nodes) for _ in range(DRAWS)]
+    places = Counter(counted)
+    _expect_even([places[place] for place in range(len(case.nodes))], "requests for each of three nodes")
+    pairs = Counter(zip(counted[::2], counted[1::2], strict=True))
+    cells = [pairs[one, two] for one in range(len(case.nodes)) for two in range(len(case.nodes))]
+    _expect_even(cells, "successive pairs of nodes")
+
+
+@check(
+    id="router.choice.every-place",
+    requirements=["RTR-037"],
+    title="No place in the list of candidates is left out",
+)
+async def every_place(case: RouterCase) -> None:
+    """40 requests name two nodes in one order. Both must get some: by chance one is left out in 2 of 10^12 runs."""
+    chosen = {await _chosen(case, case.nodes[:2]) for _ in range(40)}
+    expect(len(chosen) == 2, expected="both nodes to be chosen in 40 requests", observed="always the same")
+
+
+@check(
+    id="router.choice.not-steered",
+    requirements=["RTR-037"],
+    title="The same request does not get the same node",
+)
+async def not_steered(case: RouterCase) -> None:
+    """40 requests that are alike to the last byte but for their credits, and then keys of which one is smaller. Whoever
+    could compute the choice could steer a request to a node of his."""
+    candidates = [case.candidate(node) for node in case.nodes[:2]]
+    asked = []
+    for _ in range(40):
+        reply = await case.served(case.mint.credit(1), *candidates)
+        asked.append(only_value(reply.fields, b"x-node-id"))
+    expect(len(set(asked)) == 2, expected="both nodes for 40 equal requests", observed="always the same node")
+
+
+@check(
+    id="router.choice.only-candidates",
+    requirements=["RTR-037"],
+    title="A node that is no candidate gets no request",
+)
+async def only_candidates(case: RouterCase) -> None:
+    """There are three routable nodes; requests name one of them. Only it may be asked: for the others there is no
+    key, and the client has not verified them."""
+    for node in case.nodes:
+        for _ in range(6):
+            await case.served(case.mint.credit(1), node)
+    for node in case.nodes:
+        asked = len(case.farm.asked(node))
+        expect(asked == 6, expected="6 requests at each node", observed=f"{asked} requests at one of them")
+
+
+@check(
+    id="router.choice.routable-candidate",
+    requirements=["RTR-036"],
+    title="Candidates that are not routable are passed over",
+)
+async def routable_candidate(case: RouterCase) -> None:
+    """One of four candidates is a node, and stands at each place in turn. It must be asked each time."""
+    strangers = [case.candidate(make_node_id(number, random=system_random)) for number in (1, 2, 3)]
+    for place in range(4):
+        await case.served(case.mint.credit(1), *strangers[:place], case.nodes[0], *strangers[place:])
+
+
+@check(
+    id="router.choice.one-node",
+    requirements=["RTR-072"],
+    title="One request is sent to one node, once, whatever the node does",
+)
+async def one_node(case: RouterCase) -> None:
+    """The chosen node says 500, 502, 503 or 429, or hangs up after the request. Three candidates are routable; the
+    request must be seen once in all."""
+    for status in (500, 502, 503, 429):
+        case.forget()
+        case.farm.peer.answer = answers([b"error"], status=status)
+        await case.compute(case.paid(case.mint.credit(1)))
+        await _expect_asked_once(case, f"a node that says {status}")
+
+
+async def _expect_asked_once(case: RouterCase, what: str) -> None:
+    await case.farm.peer.catch_up()
+    asked = len(case.farm.peer.requests)
+    expect(asked == 1, expected=f"one request at the nodes for {what}", observed=f"{asked}")
+
+
+async def _chosen(case: RouterCase, nodes: Sequence[Node]) -> int:
+    """Have one request served and return the place of the node that got it."""
+    case.forget()
+    await case.served(case.mint.credit(1), *nodes)
+    received = await case.farm.peer.arrival()
+    return next(place for place, node in enumerate(nodes) if received in case.farm.asked(node))
+
+
+def _expect_even(counts: Sequence[int], what: str) -> None:
+    chance = chi_square_survival(chi_square_of(counts), len(counts) - 1)
+    expect(
+        chance >= FALSE_ALARM,
+        expected=f"even shares of the {what}",
+        observed=f"{', '.join(str(count) for count in counts)}, which chance gives in {chance:.1e} of cases",
+    )
+
+
+def chi_square_of(counts: Sequence[int]) -> float:
+    """Return Pearson's statistic of counts against equal shares."""
+    share = sum(counts) / len(counts)
+    return sum((count - share) ** 2 / share for count in counts)
+
+
+def chi_square_survival(statistic: float, degrees: int) -> float:
+    """Return the probability that a chi-square variable of an even number of degrees of freedom is above this."""
+    half = statistic / 2
+    return math.exp(-half) * sum(half**term / math.factorial(term) for term in range(degrees // 2))

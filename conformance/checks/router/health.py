@@ -1,0 +1,100 @@
+"""Health: when a node comes into the routing and when it leaves it."""
+
+from __future__ import annotations
+
+import anyio
+
+from conformance.peers.router import RouterCase
+from conformance.peers.router_nodes import ENOUGH_CHECKS
+from conformance.registry import check
+from conformance.verdicts import expect
+
+
+@check(
+    id="router.health.three-checks",
+    requirements=["RTR-090"],
+    title="A node becomes routable with its third successful check",
+)
+async def three_checks(case: RouterCase) -> None:
+    """The node answers two checks and lets the third one wait: no request may go to it. Then it answers, and they do."""
+    node = case.new_node()
+    case.farm.health.held_after[node.label] = ENOUGH_CHECKS - 1
+    await case.accepted(node.heartbeat())
+    with anyio.move_on_after(case.patience_s):
+        await case.farm.health.checked(node.label, ENOUGH_CHECKS)
+    seen = case.farm.health.asked.get(node.label, 0)
+    expect(seen >= ENOUGH_CHECKS, expected=f"{ENOUGH_CHECKS} health checks", observed=f"{seen}")
+    routable = await case.is_routable(node)
+    expect(not routable, expected="no request before the third check", observed="requests go to the node")
+    case.farm.health.let_go(node.label)
+    await case.let_in(node)
+
+
+@check(
+    id="router.health.statuses",
+    requirements=["RTR-091"],
+    title="Checks succeed with 200 to 299 and with no other status",
+)
+async def statuses(case: RouterCase) -> None:
+    """Nodes that say 200, 204 and 299 come in. Nodes that redirect, refuse or fail do not, by the time the others are
+    there."""
+    ill = {status: case.new_node() for status in (300, 304, 400, 404, 429, 500, 503)}
+    for status, node in ill.items():
+        case.farm.health.statuses[node.label] = status
+        await case.accepted(node.heartbeat())
+    well = {status: case.new_node() for status in (200, 204, 299)}
+    for status, node in well.items():
+        case.farm.health.statuses[node.label] = status
+        await case.accepted(node.heartbeat())
+    for node in well.values():
+        await case.let_in(node)
+    await case.registered()
+    for status, node in ill.items():
+        routable = await case.is_routable(node)
+        expect(not routable, expected=f"no request to a node that says {status}", observed="requests go to it")
+
+
+@check(
+    id="router.health.failing",
+    requirements=["RTR-092"],
+    title="A node that fails its checks leaves the routing",
+)
+async def failing(case: RouterCase) -> None:
+    """A routable node begins to say 503. After three failures, and less than nine tenths of successes, no request goes
+    to it any more."""
+    node = await case.registered()
+    case.farm.health.statuses[node.label] = 503
+    await case.kept_out(node)
+
+
+@check(
+    id="router.health.unreachable",
+    requirements=["RTR-090", "RTR-091"],
+    title="A node whose health URL cannot be reached gets no request",
+)
+async def unreachable(case: RouterCase) -> None:
+    """The node sends good heartbeats, but nobody listens at its health URL."""
+    node = case.new_node()
+    lost = case.farm.with_lost_health(node)
+    await case.accepted(lost.heartbeat())
+    await case.never_let_in(lost, "checks that reach nobody")
+
+
+@check(
+    id="router.health.own-url",
+    requirements=["RTR-091"],
+    title="Health is asked at the health URL, and requests go nowhere near it",
+)
+async def own_url(case: RouterCase) -> None:
+    """Health URL and URL are different; health checks must not arrive as compute requests, nor requests as checks."""
+    node = await case.registered()
+    case.forget()
+    with anyio.move_on_after(case.patience_s):
+        await case.farm.health.checked(node.label, case.farm.health.asked[node.label] + 2)
+    await case.farm.peer.catch_up()
+    asked = len(case.farm.peer.requests)
+    expect(asked == 0, expected="no health check at the URL for requests", observed=f"{asked} requests there")
+    before = case.farm.health.posted
+    await case.served(case.mint.credit(1), node)
+    posted = case.farm.health.posted - before
+    expect(posted == 0, expected="no request at the health URL", observed=f"{posted} of another method than GET")

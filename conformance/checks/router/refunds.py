@@ -1,0 +1,323 @@
+"""Refunds: what a node reports as unspent becomes a credit, once, in the trailer, and never more than was paid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anyio
+
+from conformance.peers.hosted_nonce_lock import operation_of
+from conformance.peers.router import Reply, RouterCase, read_on
+from conformance.peers.router_nodes import answers, response_head
+from conformance.peers.scripted import Received, answer_after_request
+from conformance.registry import check
+from conformance.verdicts import Violation, expect
+from openpcc_ref.base64_text import to_text
+from openpcc_ref.credits import ATTESTATION, CurrencyValue, UnblindedCredit, currency
+from openpcc_ref.credits import credit as credit_format
+from openpcc_ref.credits.credit import verify_credit
+from openpcc_ref.credits.currency import MAX_AMOUNT
+from openpcc_ref.errors import Rejected
+from openpcc_ref.http1 import Fields, Responder, field_values
+
+SPENT = 10_000
+"""An amount that is paid; it is rounded up to the next value."""
+
+
+@check(
+    id="router.refunds.issued",
+    requirements=["RTR-061", "PAY-125", "PAY-044", "PAY-045", "PAY-046"],
+    title="What the node reports comes back as a good credit of that value",
+)
+async def issued(case: RouterCase) -> None:
+    """Values from one to the whole payment. Each comes back once, in the trailer, as a credit of exactly that
+    value under the currency key."""
+    paid = currency.round_up(SPENT)
+    for unspent in (CurrencyValue(1), CurrencyValue(15), CurrencyValue(16), CurrencyValue(100), paid):
+        reply = await _refunding(case, paid, (_amount(unspent),))
+        refund = refund_of(case, reply)
+        expect(refund is not None, expected=f"a refund of {unspent.amount}", observed="none")
+        assert refund is not None
+        same = refund.value == unspent
+        expect(same, expected=f"a refund of {unspent.amount}", observed=f"one of the code {refund.value.code}")
+
+
+@check(
+    id="router.refunds.none",
+    requirements=["RTR-062"],
+    title="Without an amount from the node there is no refund",
+)
+async def none(case: RouterCase) -> None:
+    """Responses without the trailer: one that announces it and one that does not, and a failure of the node."""
+    for status, fields in ((200, response_head()), (200, ()), (500, ())):
+        case.farm.peer.answer = answers([b"sealed"], status=status, fields=fields[:1])
+        reply = await case.compute(case.paid(case.mint.credit(10)))
+        expect(reply.status == status, expected=f"the node's status {status}", observed=str(reply))
+        _expect_no_refund(reply, "a response without an amount")
+
+
+@check(
+    id="router.refunds.trailer-only",
+    requirements=["PAY-125"],
+    title="A refund comes in the trailer, once",
+)
+async def trailer_only(case: RouterCase) -> None:
+    """A refund in the head would be promised before the nonce is consumed. The trailer has one line of it."""
+    reply = await _refunding(case, currency.round_up(SPENT), (_amount(CurrencyValue(9)),))
+    in_head, in_trailer = field_values(reply.fields, b"x-refund"), field_values(reply.trailers, b"x-refund")
+    expect(not in_head, expected="no X-Refund in the head", observed=f"{len(in_head)} lines of it")
+    expect(len(in_trailer) == 1, expected="X-Refund once in the trailer", observed=f"{len(in_trailer)} lines of it")
+
+
+@check(
+    id="router.refunds.amount-hidden",
+    requirements=["RTR-063"],
+    title="The amount that the node reports does not reach the client",
+)
+async def amount_hidden(case: RouterCase) -> None:
+    """Reported in the trailer, as it should be, and in the head, where it does not belong: the client gets to see the
+    field nowhere."""
+    name, value = _amount(CurrencyValue(9))
+    await _refunding(case, currency.round_up(SPENT), ((name, value),))
+    case.farm.peer.answer = answers([b"sealed"], fields=((name, value),))
+    await case.compute(case.paid(case.mint.credit(10)))
+    case.farm.peer.answer = answers([b"sealed"], ((name, value), (b"X-REFUND-AMOUNT", value)))
+    await case.compute(case.paid(case.mint.credit(10)))
+    for data in case.taps.inputs["gateway"].values():
+        shown = name.lower() + b":" in bytes(data).lower()
+        expect(not shown, expected="no X-Refund-Amount at the client", observed="it came along")
+
+
+@check(
+    id="router.refunds.above-payment",
+    requirements=["RTR-064", "PAY-123"],
+    title="No refund is above the payment",
+)
+async def above_payment(case: RouterCase) -> None:
+    """A node reports more than was paid, from the next value to the largest there is. It must not become money, and the
+    end must not look like one without a refund of what is known to be left."""
+    for paid, unspent in ((10, 11), (200, 208), (200, MAX_AMOUNT), (1, MAX_AMOUNT)):
+        claimed = currency.round_up(unspent)
+        reply = await _refunding(case, currency.exact(paid), (_amount(claimed),), whole=False)
+        await _expect_no_such_refund(case, reply, claimed, f"{unspent} reported for a payment of {paid}")
+
+
+@check(
+    id="router.refunds.special",
+    requirements=["PAY-123", "RTR-064"],
+    title="No refund is of a special value",
+)
+async def special(case: RouterCase) -> None:
+    """A node reports the attestation token, or another special value, as unspent. Nodes must not make tokens."""
+    for value in (ATTESTATION, CurrencyValue(1, special=True), CurrencyValue(257, special=True)):
+        reply = await _refunding(case, currency.round_up(SPENT), (_amount(value),), whole=False)
+        await _expect_no_such_refund(case, reply, value, f"the special value {value.blind_bytes.hex(' ')} reported")
+
+
+@check(
+    id="router.refunds.malformed",
+    requirements=["RTR-062"],
+    title="What is no amount becomes no refund",
+)
+async def malformed(case: RouterCase) -> None:
+    """No base64, an integer, no message, one byte, an unknown bit. The response may break off; no refund comes."""
+    texts = (b"!!!", b"12", b"CgI", to_text(b"\xff").encode(), to_text(b"\x0a\x01\x05").encode(), b"CgIEBQ==", b"")
+    for text in texts:
+        reply = await _refunding(case, currency.round_up(SPENT), ((b"X-Refund-Amount", text),), whole=False)
+        _expect_no_refund(reply, f"the amount {text.decode()!r}")
+
+
+@check(
+    id="router.refunds.repeated-amount",
+    requirements=["RTR-064"],
+    title="Two amounts do not become two refunds",
+)
+async def repeated_amount(case: RouterCase) -> None:
+    """The node reports two amounts, each within the payment and together above it. At most one may be refunded."""
+    paid = currency.exact(16)
+    reply = await _refunding(case, paid, (_amount(CurrencyValue(12)), _amount(CurrencyValue(11))), whole=False)
+    lines = field_values(reply.trailers, b"x-refund")
+    expect(len(lines) <= 1, expected="one refund at most", observed=f"{len(lines)} of them")
+
+
+@check(
+    id="router.refunds.zero",
+    requirements=["PAY-124"],
+    title="A refund of zero is not sent",
+)
+async def zero(case: RouterCase) -> None:
+    """A credit of nothing is worth nothing, and costs an exchange."""
+    reply = await _refunding(case, currency.round_up(SPENT), (_amount(CurrencyValue(0)),), whole=False)
+    _expect_no_refund(reply, "an amount of zero")
+
+
+@check(
+    id="router.refunds.forged-trailer",
+    requirements=["RTR-065"],
+    title="A trailer X-Refund of the node is dropped",
+)
+async def forged_trailer(case: RouterCase) -> None:
+    """With an amount and without one the node sends a trailer `X-Refund` of its own. A client that took it for the
+    router's could be told apart later by who shows that credit."""
+    forged = credit_format.encode_text(case.mint.credit(5)).encode()
+    for trailers in (((b"X-Refund", forged),), ((b"X-REFUND", forged), _amount(CurrencyValue(3)))):
+        reply = await _refunding(case, currency.round_up(SPENT), trailers, whole=False)
+        passed = field_values(reply.trailers, b"x-refund").count(forged)
+        seen = f"it came {passed} times"
+        expect(passed == 0, expected="no X-Refund of the node", observed=seen, deployed="RTR-D22" if passed else None)
+
+
+@check(
+    id="router.refunds.forged-field",
+    requirements=["RTR-065"],
+    title="A field X-Refund of the node is dropped",
+)
+async def forged_field(case: RouterCase) -> None:
+    """The node sends `X-Refund` in the head of its response."""
+    forged = credit_format.encode_text(case.mint.credit(5)).encode()
+    case.farm.peer.answer = answers([b"sealed"], fields=((b"x-refund", forged),))
+    reply = await case.served(case.mint.credit(10))
+    passed = field_values((*reply.fields, *reply.trailers), b"x-refund")
+    expect(not passed, expected="no X-Refund of the node", observed="it came along")
+
+
+@check(
+    id="router.refunds.no-length",
+    requirements=["RTR-067"],
+    title="A response that may have a refund has no declared length",
+)
+async def no_length(case: RouterCase) -> None:
+    """A trailer needs the chunked transfer coding."""
+    reply = await _refunding(case, currency.round_up(SPENT), (_amount(CurrencyValue(3)),))
+    length = field_values(reply.fields, b"content-length")
+    expect(not length, expected="no content-length with a refund", observed=str(length))
+    expect(refund_of(case, reply) is not None, expected="a refund", observed="none")
+
+
+@check(
+    id="router.refunds.after-consumption",
+    requirements=["PAY-125", "PAY-110"],
+    title="A refund is handed out after the nonce was consumed",
+)
+async def after_consumption(case: RouterCase) -> None:
+    """The nonce lock takes its time to consume. The client has all content meanwhile, but the response does not end and
+    no refund comes until the nonce is consumed."""
+    asked, go = anyio.Event(), anyio.Event()
+
+    async def slowly(received: Received, responder: Responder) -> None:
+        if operation_of(received) == "consume":
+            asked.set()
+            await go.wait()
+        await case.nonce_lock.serve(received, responder)
+
+    await case.after_the_cut_over()
+    case.nonce_lock.peer.answer = slowly
+    case.farm.peer.answer = answers([b"sealed"], (_amount(CurrencyValue(3)),))
+    credit = case.mint.credit(10)
+    replies: list[Reply] = []
+
+    async def receive() -> None:
+        async with case.posting(((b"content-length", b"0"), *case.paid(credit))) as posted:
+            await posted.connection.finish()
+            replies.append(await read_on(await posted.connection.response()))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(receive)
+        with anyio.move_on_after(case.step_s):
+            await asked.wait()
+        try:
+            expect(asked.is_set(), expected="the nonce to be consumed", observed="nobody asks for it")
+            await case.farm.peer.catch_up()
+            shown = any(b"x-refund:" in bytes(data).lower() for data in case.taps.inputs["gateway"].values())
+            expect(not replies and not shown, expected="no end and no refund before", observed="they were there")
+        finally:
+            go.set()
+    expect(refund_of(case, replies[0]) is not None, expected="a refund in the end", observed="none")
+
+
+@check(
+    id="router.refunds.not-consumed",
+    requirements=["PAY-110", "PAY-125"],
+    title="Without consumption there is no refund",
+)
+async def not_consumed(case: RouterCase) -> None:
+    """The nonce lock refuses to consume with 409: somebody else has the lock. A refund would be paid twice."""
+
+    async def refusing(received: Received, responder: Responder) -> None:
+        if operation_of(received) != "consume":
+            await case.nonce_lock.serve(received, responder)
+            return
+        await answer_after_request(received, responder, 409, ((b"content-type", b"application/octet-stream"),), b"")
+
+    case.nonce_lock.peer.answer = refusing
+    reply = await _refunding(case, currency.round_up(SPENT), (_amount(CurrencyValue(3)),), whole=False)
+    _expect_no_refund(reply, "a nonce that could not be consumed")
+
+
+@check(
+    id="router.refunds.fresh",
+    requirements=["PAY-020", "PAY-021", "PAY-026"],
+    title="Every refund has a nonce of its own, stamped with an hour",
+)
+async def fresh(case: RouterCase) -> None:
+    """Twelve refunds of one value: their random parts differ from each other and from those of what was paid, and
+    their stamps are the present hour or the next one."""
+    seen: set[bytes] = set()
+    for _ in range(12):
+        reply = await _refunding(case, currency.exact(10), (_amount(CurrencyValue(3)),))
+        refund = refund_of(case, reply)
+        expect(refund is not None, expected="a refund", observed="none")
+        assert refund is not None
+        seen.add(refund.nonce.random)
+        stamp = refund.nonce.timestamp
+        ahead = stamp - case.mint.credit(1).nonce.timestamp
+        whole = stamp % 3600 == 0 and -3600 <= ahead <= 3600
+        expect(whole, expected="a stamp of this hour or the next", observed=f"{stamp}, {ahead} s ahead of this hour")
+    paid = {call.nonce.random for call in case.nonce_lock.calls}
+    expect(len(seen - paid) == 12, expected="12 nonces of their own", observed=f"{len(seen - paid)} different ones")
+
+
+def refund_of(case: RouterCase, reply: Reply) -> UnblindedCredit | None:
+    """Return the refund in the trailer of a reply, if there is one. A violation if it is no good credit."""
+    lines = field_values(reply.trailers, b"x-refund")
+    expect(len(lines) <= 1, expected="one refund at most", observed=f"{len(lines)} lines of X-Refund")
+    if not lines:
+        return None
+    try:
+        refund = credit_format.decode_text(UnblindedCredit, lines[0].decode("latin-1"))
+        verify_credit(case.mint.key.public_key, refund)
+    except Rejected as rejected:
+        raise Violation("a credit of the currency key in X-Refund", str(rejected)) from rejected
+    return refund
+
+
+async def _refunding(
+    case: RouterCase, paid: CurrencyValue, trailers: Sequence[tuple[bytes, bytes]], *, whole: bool = True
+) -> Reply:
+    """Pay for a request whose node reports something in its trailer."""
+    await case.after_the_cut_over()
+    case.farm.peer.answer = answers([b"sealed", b"response"], tuple(trailers))
+    reply = await case.compute(case.paid(case.mint.credit(paid)))
+    good = reply.status == 200 and (reply.complete or not whole)
+    expect(good, expected="the node's response", observed=str(reply))
+    return reply
+
+
+def _amount(value: CurrencyValue) -> tuple[bytes, bytes]:
+    return (b"X-Refund-Amount", currency.encode_text(value).encode())
+
+
+def _expect_no_refund(reply: Reply, what: str) -> None:
+    lines: Fields = tuple(line for line in (*reply.fields, *reply.trailers) if line[0] == b"x-refund")
+    expect(not lines, expected=f"no refund for {what}", observed=f"{len(lines)} lines of X-Refund")
+
+
+async def _expect_no_such_refund(case: RouterCase, reply: Reply, claimed: CurrencyValue, what: str) -> None:
+    refund = refund_of(case, reply)
+    as_deployed = refund is not None and refund.value == claimed
+    expect(
+        refund is None,
+        expected=f"no refund for {what}",
+        observed="a refund of exactly that" if as_deployed else "another refund",
+        deployed="RTR-D09" if as_deployed else None,
+    )
