@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -99,6 +100,19 @@ class WearsOut(Gateway):
     async def refuse(self, responder: Responder, status: int, problem: Problem) -> None:
         self.refused += 1
         await super().refuse(responder, 503 if self.refused > 5000 else status, problem)
+
+
+@fault(id="gateway.failures.dies-of-cuts", breaks=["OHT-090"], trips=["gateway.robustness.broken-off"])
+class DiesOfCuts(Gateway):
+    """Dies when services have broken off often enough, as deployed gateways do by chance."""
+
+    cuts = 0
+
+    async def break_off(self, responder: Responder) -> None:
+        self.cuts += 1
+        if self.cuts == 200:
+            os._exit(2)
+        await super().break_off(responder)
 
 
 @fault(id="gateway.failures.hangs-on-nonsense", breaks=["OHT-090"], trips=["gateway.robustness.not-http"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 
 import anyio
@@ -11,7 +11,7 @@ import anyio
 from conformance.peers.gateway import GatewayWorld, compute, side_by_side
 from conformance.peers.scripted import Received, answer_after_request
 from conformance.registry import check
-from conformance.verdicts import expect
+from conformance.verdicts import Violation, expect
 from openpcc_ref.http1 import Failure, Http1Error, Responder, connect, exchange
 from openpcc_ref.oblivious_http import Form
 
@@ -156,3 +156,28 @@ async def health(world: GatewayWorld) -> None:
     seen = f"status {response.status}, {content[:40]!r}"
     healthy = response.status == 200 and document == {"status": "OK"}
     expect(healthy, expected='status 200 with {"status":"OK"}', observed=seen)
+
+
+@check(
+    id="gateway.robustness.broken-off",
+    requirements=["OHT-090"],
+    title="Services that break off do not wear the gateway out",
+)
+async def broken_off(world: GatewayWorld) -> None:
+    """Four hundred responses, twenty at a time, end in the middle; after each round others are answered as before."""
+
+    async def cut(received: Received, responder: Responder) -> None:
+        await received.end()
+        await responder.send_head(200, ((b"transfer-encoding", b"chunked"),))
+        await responder.send(bytes(2000))
+        await responder.abort()
+
+    async def ask() -> None:
+        with suppress(Violation, Http1Error):  # gateway.failures judges what the client gets
+            await world.ask(compute(b"content"), Form.CHUNKED)
+
+    for _ in range(20):
+        world.router.answer = cut
+        await side_by_side([ask] * 20)
+        world.router.reset()
+        await world.control(Form.UNCHUNKED)
