@@ -243,20 +243,29 @@ class Router(MessageService):
 
     async def compute(self, request: IncomingRequest, responder: Responder) -> None:
         """Serve one compute request, in the order that keeps the credit safe. Requirements: RTR-031 to RTR-040."""
-        text = field_value(request.fields, b"x-routing-info") or b""
-        try:
-            candidates = decode_request_info(text.decode("latin-1"))
-        except Rejected as rejected:
-            raise Refused(400, "invalid routing info in X-Routing-Info header") from rejected
-        credit = self.credit_of(request)
-        if credit.value.special:
-            raise Refused(400, "invalid credit value")
+        candidates = self.candidates_of(request)
+        credit = self.payment_of(request)
         routable = self.routable()
         candidate = self.pick(candidates, routable)
         if candidate is None:
             raise Refused(404, "all candidate nodes unavailable")
         transaction = await self.begin(credit)
         await self.proxied(request, responder, candidate, routable[candidate.node_id], transaction).run()
+
+    def candidates_of(self, request: IncomingRequest) -> tuple[Candidate, ...]:
+        """Return the candidates in ``X-Routing-Info``. Requirements: RTR-031, RTR-032."""
+        text = field_value(request.fields, b"x-routing-info") or b""
+        try:
+            return decode_request_info(text.decode("latin-1"))
+        except Rejected as rejected:
+            raise Refused(400, "invalid routing info in X-Routing-Info header") from rejected
+
+    def payment_of(self, request: IncomingRequest) -> Credit:
+        """Return the credit that pays for a compute request, which no special value can do. Requirements: RTR-035."""
+        credit = self.credit_of(request)
+        if credit.value.special:
+            raise Refused(400, "invalid credit value")
+        return credit
 
     def proxied(
         self,
