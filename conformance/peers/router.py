@@ -35,7 +35,7 @@ BASE_NODES = 3
 KEY_LENGTH = 120
 """Bytes of an encapsulated key of the suite in use."""
 
-CHECK_EVERY_MS = 100
+CHECK_EVERY_MS = 50
 """What a router is told when the runner starts it, so that nodes become routable soon."""
 
 _REGISTERING_S = 100.0

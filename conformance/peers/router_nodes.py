@@ -62,7 +62,7 @@ class HealthPeer:
         """Label to how many checks are answered before further ones have to wait."""
         self.asked: dict[str, int] = {}
         self.posted = 0
-        """How many requests were no checks, but of another method."""
+        """How many requests of another method than GET came in this case."""
         self._changed = anyio.Event()
         self._server: Server | None = None
 
@@ -88,6 +88,7 @@ class HealthPeer:
         """Make all nodes well again."""
         self.statuses = {}
         self.held_after = {}
+        self.posted = 0
         self._notify()
 
     def let_go(self, label: str) -> None:

@@ -20,8 +20,8 @@ from openpcc_ref.http1 import Failure, Http1Error, Responder, connect
     title="Connections that do not speak HTTP are refused, and others served",
 )
 async def not_http(case: RouterCase) -> None:
-    """Arbitrary bytes, a request line without end, contradictory lengths, a chunk size that is no number. Nothing reaches
-    a node, and an honest request is served after each."""
+    """Arbitrary bytes, a request line without end, contradictory lengths, a chunk size that is no number. Nothing
+    reaches a node, and an honest request is served after each."""
     head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-type: application/confsec-req\r\n"
     for data in (
         case.random.randbytes(500),
