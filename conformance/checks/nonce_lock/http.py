@@ -139,7 +139,7 @@ async def random(case: NonceLockCase) -> None:
 
 @check(
     id="nonce-lock.http.oversized",
-    requirements=["PAY-105"],
+    requirements=["PAY-207"],
     title="Ten megabytes lock nothing",
 )
 async def oversized(case: NonceLockCase) -> None:
