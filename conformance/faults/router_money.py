@@ -1,0 +1,375 @@
+"""Routers that refund wrongly, or leave the nonce in a wrong state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from conformance.faults import fault
+from conformance.faults.router_base import CollectingProxied, LenientRouter, PartsRouter, ProxyingRouter
+from openpcc_ref.credits import Credit, Transaction, UnblindedCredit, currency
+from openpcc_ref.credits import credit as credit_format
+from openpcc_ref.credits.currency import CurrencyValue
+from openpcc_ref.errors import Rejected
+from openpcc_ref.http1 import Fields, IncomingResponse, field_value
+from openpcc_ref.routing import Candidate
+from openpcc_ref.services.forwarding import UpstreamFailed
+from openpcc_ref.services.nonce_lock_client import NonceLockUnavailable
+from openpcc_ref.services.router import Proxied, Router
+
+# -- refunds ---------------------------------------------------------------------------------------------------------
+
+
+@fault(id="router.refunds.halved", breaks=["RTR-061"], trips=["router.refunds.issued"])
+class Halved(Router):
+    """Keeps half of the code of what is left."""
+
+    def unspent(self, response: IncomingResponse, credit: Credit) -> CurrencyValue | None:
+        reported = super().unspent(response, credit)
+        return None if reported is None else CurrencyValue(max(1, reported.code // 2))
+
+
+@fault(
+    id="router.refunds.unsigned",
+    breaks=["RTR-061", "PAY-125"],
+    trips=["router.refunds.issued"],
+    also=[
+        "router.refunds.above-payment",
+        "router.refunds.after-consumption",
+        "router.refunds.fresh",
+        "router.refunds.no-length",
+        "router.refunds.special",
+    ],
+)
+class Unsigned(Router):
+    """Sends refunds with a signature that is none."""
+
+    async def refund(self, transaction: Transaction, unspent: CurrencyValue | None) -> Fields:
+        trailers = await super().refund(transaction, unspent)
+        if not trailers:
+            return ()
+        refund = credit_format.decode_text(UnblindedCredit, trailers[0][1].decode())
+        blank = UnblindedCredit(refund.value, refund.nonce, bytes(len(refund.signature)))
+        return ((b"X-Refund", credit_format.encode_text(blank).encode()),)
+
+
+@fault(
+    id="router.refunds.all-of-it",
+    breaks=["RTR-062"],
+    trips=["router.refunds.none"],
+    also=["router.refunds.zero"],
+)
+class AllOfIt(Router):
+    """Refunds the whole payment when the node says nothing of it."""
+
+    def unspent(self, response: IncomingResponse, credit: Credit) -> CurrencyValue | None:
+        reported = super().unspent(response, credit)
+        return credit.value if reported is None and response.status == 500 else reported
+
+
+@fault(
+    id="router.refunds.twice",
+    breaks=["PAY-125", "RTR-064"],
+    trips=["router.refunds.trailer-only", "router.refunds.repeated-amount"],
+    also=[
+        "router.refunds.after-consumption",
+        "router.refunds.fresh",
+        "router.refunds.issued",
+        "router.refunds.no-length",
+    ],
+)
+class Twice(Router):
+    """Sends every refund twice."""
+
+    async def refund(self, transaction: Transaction, unspent: CurrencyValue | None) -> Fields:
+        return await super().refund(transaction, unspent) * 2
+
+
+@fault(id="router.refunds.amount-passed", breaks=["RTR-063"], trips=["router.refunds.amount-hidden"])
+class AmountPassed(PartsRouter):
+    """Passes the node's trailer on beside the refund."""
+
+    async def refund(self, transaction: Transaction, unspent: CurrencyValue | None) -> Fields:
+        trailers = await super().refund(transaction, unspent)
+        reported = self.responses[transaction.credit.nonce.random].trailers
+        return (*trailers, *(line for line in reported if line[0] == b"x-refund-amount"))
+
+
+@fault(id="router.refunds.amount-in-head-passed", breaks=["RTR-063"], trips=["router.refunds.amount-hidden"])
+class AmountInHeadPassed(Router):
+    """Looks for the node's amount in the trailer only, and passes one in the head on."""
+
+    def client_fields(self, response: IncomingResponse, candidate: Candidate) -> Fields:
+        fields = super().client_fields(response, candidate)
+        return (*fields, *(line for line in response.fields if line[0] == b"x-refund-amount"))
+
+
+@fault(id="router.refunds.any-amount", breaks=["RTR-064", "PAY-123"], trips=["router.refunds.above-payment"])
+class AnyAmount(LenientRouter):
+    """Signs what the node reports, however much."""
+
+    without = ("routing.refund.above-credit", "credit.unspent.above-payment")
+
+
+@fault(
+    id="router.refunds.largest-amount",
+    breaks=["RTR-064", "PAY-123"],
+    trips=["router.refunds.above-payment"],
+    also=["router.refunds.malformed"],
+)
+class Capped(Router):
+    """Refunds the whole payment where the node reports more."""
+
+    def unspent(self, response: IncomingResponse, credit: Credit) -> CurrencyValue | None:
+        try:
+            return super().unspent(response, credit)
+        except Rejected as rejected:
+            if rejected.code != "routing.refund.above-credit":
+                raise
+            return credit.value
+
+
+@fault(id="router.refunds.special", breaks=["PAY-123"], trips=["router.refunds.special"])
+class Special(LenientRouter):
+    """Signs special values that a node reports."""
+
+    without = ("currency.amount.special",)
+
+    def unspent(self, response: IncomingResponse, credit: Credit) -> CurrencyValue | None:
+        text = field_value(response.trailers, b"x-refund-amount")
+        value = None if text is None else currency.decode_text(text.decode("latin-1"))
+        return value if value is not None and value.special else super().unspent(response, credit)
+
+
+@fault(id="router.refunds.nonsense-is-all", breaks=["RTR-062"], trips=["router.refunds.malformed"])
+class NonsenseIsAll(Router):
+    """Refunds the whole payment when it does not understand the amount."""
+
+    def unspent(self, response: IncomingResponse, credit: Credit) -> CurrencyValue | None:
+        try:
+            return super().unspent(response, credit)
+        except Rejected as rejected:
+            if rejected.code in ("routing.refund.above-credit", "currency.amount.special"):
+                raise
+            return credit.value
+
+
+@fault(id="router.refunds.nothing", breaks=["PAY-124"], trips=["router.refunds.zero"])
+class Nothing(Router):
+    """Sends refunds of zero."""
+
+    def unspent(self, response: IncomingResponse, credit: Credit) -> CurrencyValue | None:
+        reported = super().unspent(response, credit)
+        if reported is None and field_value(response.trailers, b"x-refund-amount") is not None:
+            return currency.ZERO
+        return reported
+
+
+@fault(id="router.refunds.nodes-trailer", breaks=["RTR-065"], trips=["router.refunds.forged-trailer"])
+class NodesTrailer(PartsRouter):
+    """Passes a refund of the node's own on."""
+
+    async def refund(self, transaction: Transaction, unspent: CurrencyValue | None) -> Fields:
+        trailers = await super().refund(transaction, unspent)
+        reported = self.responses[transaction.credit.nonce.random].trailers
+        return (*trailers, *(line for line in reported if line[0] == b"x-refund"))
+
+
+@fault(id="router.refunds.nodes-field", breaks=["RTR-065"], trips=["router.refunds.forged-field"])
+class NodesField(Router):
+    """Passes a refund in the head of the node's response on."""
+
+    def client_fields(self, response: IncomingResponse, candidate: Candidate) -> Fields:
+        fields = super().client_fields(response, candidate)
+        return (*fields, *(line for line in response.fields if line[0] == b"x-refund"))
+
+
+class _InHead(CollectingProxied):
+    async def reply(self, response: IncomingResponse, content: bytes, trailers: Fields, *, complete: bool) -> None:
+        if not trailers:
+            await super().reply(response, content, trailers, complete=complete)
+            return
+        length = (b"content-length", str(len(content)).encode())
+        fields = self.router.client_fields(response, self.candidate)
+        await self.responder.send_head(response.status, (*fields, *trailers, length))
+        await self.responder.send(content)
+        await self.responder.finish()
+
+
+@fault(
+    id="router.refunds.in-head",
+    breaks=["PAY-125", "RTR-067"],
+    trips=["router.refunds.trailer-only", "router.refunds.no-length", "router.refunds.issued"],
+    also=[
+        "router.refunds.after-consumption",
+        "router.refunds.fresh",
+        "router.responses.both-ways",
+        "router.responses.streaming",
+        "router.settlement.client-gone",
+    ],
+)
+class InHead(ProxyingRouter):
+    """Collects the response and sends the refund in its head, with a length."""
+
+    proxied_class = _InHead
+
+
+class _RefundFirst(Proxied):
+    async def run(self) -> None:
+        await super().run()
+        try:
+            await self.transaction.commit()
+        except (Rejected, NonceLockUnavailable, ValueError):
+            return
+
+
+@fault(
+    id="router.refunds.before-consumption",
+    breaks=["PAY-110", "PAY-125"],
+    trips=["router.refunds.after-consumption", "router.refunds.not-consumed"],
+    also=["router.settlement.consumed", "router.requests.spent-once", "router.requests.simultaneous"],
+)
+class BeforeConsumption(ProxyingRouter):
+    """Hands the refund out and consumes the nonce then."""
+
+    proxied_class = _RefundFirst
+
+    async def refund(self, transaction: Transaction, unspent: CurrencyValue | None) -> Fields:
+        if unspent is None:
+            return await super().refund(transaction, unspent)
+        credit, _ = self.issuer.issue_unblinded(unspent)
+        return ((b"X-Refund", credit_format.encode_text(credit).encode()),)
+
+
+@fault(
+    id="router.refunds.always-the-same",
+    breaks=["PAY-020"],
+    trips=["router.refunds.fresh"],
+)
+class AlwaysTheSame(PartsRouter):
+    """Makes one refund of each value and hands it out again and again."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.made: dict[CurrencyValue | None, Fields] = {}
+
+    async def refund(self, transaction: Transaction, unspent: CurrencyValue | None) -> Fields:
+        trailers = await super().refund(transaction, unspent)
+        return self.made.setdefault(unspent, trailers)
+
+
+# -- settlement ------------------------------------------------------------------------------------------------------
+
+
+@fault(
+    id="router.settlement.free-of-charge",
+    breaks=["RTR-060"],
+    trips=["router.settlement.consumed", "router.requests.spent-once"],
+    also=["router.requests.simultaneous"],
+)
+class FreeOfCharge(Router):
+    """Releases the nonce when a response without a refund has ended."""
+
+    async def refund(self, transaction: Transaction, unspent: CurrencyValue | None) -> Fields:
+        if unspent is None:
+            await transaction.rollback()
+            return ()
+        return await super().refund(transaction, unspent)
+
+
+class _Paid(Transaction):
+    """A transaction whose nonce is consumed already."""
+
+    async def commit(self) -> None:
+        return
+
+    async def rollback(self) -> None:
+        return
+
+
+@fault(
+    id="router.settlement.paid-in-advance",
+    breaks=["RTR-070", "RTR-071", "RTR-073", "PAY-111"],
+    trips=[
+        "router.settlement.not-before",
+        "router.settlement.unreachable",
+        "router.settlement.accepted-again",
+        "router.settlement.no-response",
+    ],
+    also=["router.refunds.after-consumption", "router.refunds.not-consumed"],
+)
+class PaidInAdvance(PartsRouter):
+    """Consumes the nonce before it asks the node."""
+
+    async def begin(self, credit: Credit) -> Transaction:
+        transaction = await super().begin(credit)
+        await transaction.commit()
+        return _Paid(self.issuer, self.nonce_lock, credit, "")
+
+
+@fault(
+    id="router.settlement.never-released",
+    breaks=["RTR-070", "RTR-071", "RTR-073", "PAY-111"],
+    trips=["router.settlement.unreachable", "router.settlement.accepted-again", "router.settlement.no-response"],
+    also=["router.settlement.client-gone-before"],
+)
+class NeverReleased(Router):
+    """Leaves locks to end by themselves when nothing was delivered."""
+
+    async def settle(self, transaction: Transaction, *, delivered: bool) -> None:
+        if delivered:
+            await super().settle(transaction, delivered=delivered)
+
+
+class _Unavailable(Proxied):
+    async def answer_unreachable(self) -> None:
+        length = (b"content-length", b"0")
+        await self.responder.send_head(503, (length,))
+        await self.responder.finish()
+
+
+@fault(id="router.settlement.unavailable", breaks=["RTR-070"], trips=["router.settlement.unreachable"])
+class Unavailable(ProxyingRouter):
+    """Says 503 when a node cannot be reached."""
+
+    proxied_class = _Unavailable
+
+
+class _Careless(Proxied):
+    async def run(self) -> None:
+        try:
+            await self.exchange()
+        except UpstreamFailed:
+            if self.responder.started:
+                await self.responder.abort()
+            else:
+                await self.settle()
+                await self.answer_unreachable()
+
+
+@fault(
+    id="router.settlement.breaks-leave-locks",
+    breaks=["RTR-096"],
+    trips=[
+        "router.settlement.client-gone",
+        "router.settlement.client-gone-before",
+        "router.settlement.cut-response",
+    ],
+)
+class BreaksLeaveLocks(ProxyingRouter):
+    """Leaves the lock when client or node break off."""
+
+    proxied_class = _Careless
+
+
+@fault(
+    id="router.settlement.errors-leave-locks",
+    breaks=["RTR-096"],
+    trips=["router.settlement.node-error"],
+)
+class ErrorsLeaveLocks(PartsRouter):
+    """Leaves the lock when a node answers with an error."""
+
+    async def refund(self, transaction: Transaction, unspent: CurrencyValue | None) -> Fields:
+        if self.responses[transaction.credit.nonce.random].status >= 400:
+            return ()
+        return await super().refund(transaction, unspent)
