@@ -32,6 +32,17 @@ Point the bank's nonce lock URL at the runner, and give bank and runner the same
   already running         mode = "url":    listen = { nonce-lock = "127.0.0.1:3501" }
 In both modes the key is the published development key of 1024 bits, unless the run file has another:
 currency_key = { p = "…", q = "…" } under [target]. A bank that uses no nonce lock cannot pass.""",
+    Role.ROUTER: """\
+The runner plays the gateway in front of the router, and the nonce lock and all nodes behind it.
+Point the router's nonce lock URL at the runner, and give router and runner the same currency key:
+  started by the runner   mode = "launch": one JSON line on the program's standard input says
+                          {"currency_key": {"p": …, "q": …}, "nonce_lock_url": …, "allow_test_key": true,
+                          "check_every_ms": …}, the primes in hexadecimal; the last is how often nodes are to be checked
+  already running         mode = "url":    listen = { nonce-lock = "127.0.0.1:3501" }
+In both modes the key is the published development key of 1024 bits, unless the run file has another:
+currency_key = { p = "…", q = "…" } under [target]. Nothing is to be said of nodes: they come by POST /node-events
+and listen on free ports. The sooner a router lets nodes in, the shorter the run; one that needs more than 12 seconds
+is not asked about nodes that come and go.""",
     Role.NONCE_LOCK: """\
 The runner plays the services that spend nonces.
   started by the runner   mode = "launch": one JSON line on the program's standard input says {"database": null}
