@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any
 
 import anyio
 from anyio.abc import SocketAttribute, SocketStream
@@ -133,13 +132,20 @@ async def _pass_on(client: SocketStream, port: int) -> None:
     async with await anyio.connect_tcp("127.0.0.1", port) as server:
         await server.send(first)
         async with anyio.create_task_group() as group:
-            group.start_soon(_copy, client, server)
-            await _copy(server, client)
+
+            async def forth() -> None:
+                try:
+                    await _copy(client, server)
+                except _GONE:
+                    group.cancel_scope.cancel()
+
+            group.start_soon(forth)
+            with suppress(*_GONE):
+                await _copy(server, client)
             group.cancel_scope.cancel()
 
 
-async def _copy(source: SocketStream, sink: Any) -> None:
-    with suppress(*_GONE):
-        async for data in source:
-            await sink.send(data)
-        await sink.send_eof()
+async def _copy(source: SocketStream, sink: SocketStream) -> None:
+    async for data in source:
+        await sink.send(data)
+    await sink.send_eof()

@@ -13,7 +13,7 @@ from conformance.verdicts import expect
 from openpcc_ref.routing import make_node_id
 from openpcc_ref.sources import system_random
 
-DRAWS = 300
+DRAWS = 400
 """Requests of one sample. Even, so that they make pairs."""
 
 FALSE_ALARM = 1e-6
@@ -27,7 +27,7 @@ FALSE_ALARM = 1e-6
     costly=True,
 )
 async def uniform(case: RouterCase) -> None:
-    """300 requests name three nodes in one order, and the nodes that got them are counted. Pearson's chi-square test
+    """400 requests name three nodes in one order, and the nodes that got them are counted. Pearson's chi-square test
     against equal shares decides, and then against equal shares for successive pairs, which notices turns: an unbiased
     router fails by chance with a probability of less than 2 in a million. One that gives a node half of the requests
     passes with a probability below 5 percent; one that takes turns, or prefers a place in the list, never does."""
