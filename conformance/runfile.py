@@ -49,8 +49,8 @@ class TargetSettings:
     """Where the subject is, or how it is started.
 
     ``listen`` gives fixed loopback addresses (``host:port``) to the runner-hosted neighbours a running subject has
-    been configured with: ``gateway`` for a relay; ``bank`` and ``router`` for a gateway; ``nonce-lock`` for a bank or a router;
-    ``engine`` for a node.
+    been configured with: ``gateway`` for a relay; ``bank`` and ``router`` for a gateway; ``nonce-lock`` for a bank
+    or a router; ``engine`` for a node.
     ``currency_key`` is the one the subject signs with; by default the development key that published services share.
     """
 
