@@ -30,11 +30,16 @@ async def ping(case: RouterCase) -> None:
 async def paths(case: RouterCase) -> None:
     """Good requests on paths that are not exactly the root: nothing may reach a node and no credit may be touched."""
     await case.control()
-    for target in (b"/x", b"//", b"/.", b"/..", b"/compute", b"/index.html", b"/%2f", b"/ping", b"/_health"):
+    for target in (b"/x", b"//", b"/.", b"/..", b"/compute", b"/index.html", b"/ping", b"/_health", b"/%2f"):
         credit = case.mint.credit(10)
         reply = await case.compute(case.paid(credit), target=target)
         what = f"POST {target.decode()}"
-        expect(reply.status >= 300, expected=f"a refusal of {what}", observed=str(reply))
+        expect(
+            reply.status >= 300,
+            expected=f"a refusal of {what}",
+            observed=str(reply),
+            deployed="RTR-D23" if target == b"/%2f" and reply.status == 200 else None,
+        )
         await case.nothing_forwarded(what)
         case.untouched(credit, what)
 
