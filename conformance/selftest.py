@@ -19,6 +19,7 @@ from conformance.registry import Check, checks
 from conformance.results import Subject
 from conformance.roles import Role
 from conformance.runfile import Limits, TargetSettings
+from conformance.selection import matches
 from conformance.targets import LaunchTarget
 from conformance.verdicts import CaseResult, Profile, Verdict
 
@@ -51,7 +52,7 @@ def uncovered(known_checks: Sequence[Check], known_faults: Sequence[Fault]) -> l
         problems += [
             f"fault {fault.id} names the unknown check {name}"
             for name in (*fault.trips, *fault.also)
-            if name not in named
+            if not any(matches(name, check) for check in named)
         ]
     return problems
 
@@ -97,7 +98,7 @@ async def _fault_trial(fault: Fault, limits: Limits) -> Trial:
     for case in cases:
         if case.verdict is Verdict.ERROR:
             problems.append(f"{case.id} could not be graded: {case.observed}")
-        elif case.id in noticed and case.id not in (*fault.trips, *fault.also):
+        elif case.id in noticed and not any(matches(name, case.id) for name in (*fault.trips, *fault.also)):
             problems.append(f"{case.id} fired without being named: {case.observed}")
     return Trial(id=fault.id, cases=len(cases), noticed=noticed, problems=tuple(problems))
 

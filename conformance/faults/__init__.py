@@ -26,7 +26,8 @@ class Fault:
     """One deviation of one reference service.
 
     ``breaks`` are the requirements it breaks; ``trips`` the checks that must not pass; ``also`` further checks that
-    notice it as a consequence and may do so. Any other check must keep its verdict.
+    notice it as a consequence and may do so; patterns (``conformance.selection.matches``) stand for many. Any other
+    check must keep its verdict.
     """
 
     id: str

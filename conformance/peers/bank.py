@@ -13,8 +13,9 @@ import anyio
 
 from conformance.ledger import Books
 from conformance.peers.address import listen_address
-from conformance.peers.hosted_nonce_lock import HostedNonceLock
+from conformance.peers.hosted_nonce_lock import HostedNonceLock, operation_of
 from conformance.peers.mint import Mint
+from conformance.peers.scripted import Received
 from conformance.peers.taps import Taps
 from conformance.runfile import Limits, TargetSettings
 from conformance.targets import RunningTarget, Target
@@ -27,7 +28,7 @@ from openpcc_ref.credits import AnyCredit, BlindSignRequest, Credit, PendingCred
 from openpcc_ref.credits.credit import verify_credit
 from openpcc_ref.credits.rsa_keys import TEST_KEY_BITS
 from openpcc_ref.errors import Rejected
-from openpcc_ref.http1 import Fields, connect, exchange
+from openpcc_ref.http1 import Connection, Fields, Responder, connect, exchange
 from openpcc_ref.services.message_service import MEDIA_TYPE
 from openpcc_ref.sources import system_random
 
@@ -182,14 +183,35 @@ class BankCase:
         return Reply(status, response.fields, answer)
 
     async def post_and_leave(self, path: str, content: bytes) -> None:
-        """Send a whole request and hang up without waiting for the answer."""
+        """Send a whole request and close the connection without waiting for the answer."""
+        async with self._sent(path, content):
+            pass
+
+    async def post_and_leave_while_locking(self, path: str, content: bytes) -> None:
+        """Send a whole request and reset the connection while the nonce lock has not yet answered the bank."""
+        gone = anyio.Event()
+
+        async def answer(received: Received, responder: Responder) -> None:
+            await received.end()
+            if operation_of(received) == "lock":
+                await gone.wait()
+            await self.lock.serve(received, responder)
+
+        self.lock.peer.answer = answer
+        async with self._sent(path, content) as connection:
+            await self.lock.peer.arrival()
+            await connection.abort()
+        gone.set()
+
+    @asynccontextmanager
+    async def _sent(self, path: str, content: bytes) -> AsyncIterator[Connection]:
         self.books.note(path, content, None, b"")
         async with connect(self.url, tap=self.taps.of("client"), step_s=self.step_s) as connection:
             length = (b"content-length", str(len(content)).encode())
             await connection.send_head(b"POST", self.target(path), (*MESSAGE, length))
             await connection.send(content)
             await connection.finish()
-            await connection.abort()
+            yield connection
 
     async def expect_balance(self, token: AccountToken, amount: int, after: str) -> None:
         """Require a balance."""

@@ -170,6 +170,7 @@ async def media_type(case: BankCase) -> None:
         reply = await case.post("/deposit", messages.encode_deposit_request(Deposit(token, credit)), fields=fields)
         if reply.status != 200:
             reply.expect_client_error("a deposit with another content type")
+            await case.expect_balance(token, 0, "a refused deposit")
             await case.paid_in(token, credit)
         await case.expect_balance(token, 5, "a deposit of 5")
 
