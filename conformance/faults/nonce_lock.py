@@ -43,7 +43,10 @@ class CrashingNonceLock(NonceLockService):
     id="nonce-lock.has-one-ticket",
     breaks=["PAY-104"],
     trips=["nonce-lock.lock.ticket", "nonce-lock.ticket.old", "nonce-lock.ticket.consume"],
-    also=[],
+    also=[
+        "nonce-lock.ticket.consume-after-consume",
+        "nonce-lock.ticket.release",
+    ],
 )
 class HasOneTicket(NonceLockService):
     """Gives the same ticket for every lock."""
@@ -56,7 +59,15 @@ class HasOneTicket(NonceLockService):
     id="nonce-lock.grants-locked-nonces",
     breaks=["PAY-101"],
     trips=["nonce-lock.lock.twice", "nonce-lock.lock.race"],
-    also=[],
+    also=[
+        "nonce-lock.http.error-message",
+        "nonce-lock.http.media-type",
+        "nonce-lock.nonce.nanos",
+        "nonce-lock.ticket.absent",
+        "nonce-lock.ticket.consume",
+        "nonce-lock.ticket.old",
+        "nonce-lock.ticket.release",
+    ],
 )
 class GrantsLockedNonces(LenientNonceLock):
     """Gives a lock to whoever asks last."""
@@ -68,7 +79,6 @@ class GrantsLockedNonces(LenientNonceLock):
     id="nonce-lock.grants-at-once",
     breaks=["PAY-101"],
     trips=["nonce-lock.lock.race"],
-    also=[],
 )
 class GrantsAtOnce(NonceLockService):
     """Looks whether a nonce is free, waits while others do the same, and locks it."""
@@ -86,7 +96,23 @@ class GrantsAtOnce(NonceLockService):
     id="nonce-lock.grants-consumed-nonces",
     breaks=["PAY-102"],
     trips=["nonce-lock.lock.consumed", "nonce-lock.ticket.release-after-consume"],
-    also=[],
+    also=[
+        "nonce-lock.http.answers",
+        "nonce-lock.http.error-message",
+        "nonce-lock.lock.independent",
+        "nonce-lock.lock.many-at-once",
+        "nonce-lock.lock.race",
+        "nonce-lock.lock.released",
+        "nonce-lock.lock.twice",
+        "nonce-lock.nonce.nanos",
+        "nonce-lock.ticket.absent",
+        "nonce-lock.ticket.consume-after-consume",
+        "nonce-lock.ticket.consume-repeated",
+        "nonce-lock.ticket.old",
+        "nonce-lock.ticket.release",
+        "nonce-lock.ticket.settling-race",
+        "nonce-lock.ticket.unlocked",
+    ],
 )
 class GrantsConsumedNonces(LenientNonceLock):
     """Locks consumed nonces again."""
@@ -98,7 +124,12 @@ class GrantsConsumedNonces(LenientNonceLock):
     id="nonce-lock.calls-consumed-nonces-locked",
     breaks=["PAY-105"],
     trips=["nonce-lock.lock.consumed"],
-    also=[],
+    also=[
+        "nonce-lock.lock.released",
+        "nonce-lock.nonce.nanos",
+        "nonce-lock.ticket.release-after-consume",
+        "nonce-lock.ticket.settling-race",
+    ],
 )
 class CallsConsumedNoncesLocked(NonceLockService):
     """Says 409 for consumed nonces, so that services try again."""
@@ -111,7 +142,6 @@ class CallsConsumedNoncesLocked(NonceLockService):
     id="nonce-lock.forgets-soon",
     breaks=["PAY-030"],
     trips=["nonce-lock.lock.consumed"],
-    also=[],
 )
 class ForgetsSoon(NonceLockService):
     """Remembers the last 50 nonces."""
@@ -129,7 +159,10 @@ class ForgetsSoon(NonceLockService):
     id="nonce-lock.spends-released-nonces",
     breaks=["PAY-103"],
     trips=["nonce-lock.lock.released"],
-    also=[],
+    also=[
+        "nonce-lock.ticket.old",
+        "nonce-lock.ticket.unlocked",
+    ],
 )
 class SpendsReleasedNonces(NonceLockService):
     """Takes a released nonce for a spent one."""
@@ -143,7 +176,6 @@ class SpendsReleasedNonces(NonceLockService):
     id="nonce-lock.looks-at-half-a-nonce",
     breaks=["PAY-101"],
     trips=["nonce-lock.lock.independent"],
-    also=[],
 )
 class LooksAtHalfANonce(NonceLockService):
     """Knows a nonce by its first eight bytes."""
@@ -163,7 +195,6 @@ def _half(nonce: Nonce) -> Nonce:
     id="nonce-lock.serves-one-at-a-time",
     breaks=["PAY-105"],
     trips=["nonce-lock.lock.many-at-once"],
-    also=[],
 )
 class ServesOneAtATime(NonceLockService):
     """Turns down whoever comes while another is served."""
@@ -196,7 +227,6 @@ class ServesOneAtATime(NonceLockService):
         "nonce-lock.ticket.consume-after-consume",
         "nonce-lock.ticket.status",
     ],
-    also=[],
 )
 class MindsNoTickets(LenientNonceLock):
     """Settles whatever it is asked to."""
@@ -208,7 +238,9 @@ class MindsNoTickets(LenientNonceLock):
     id="nonce-lock.needs-no-ticket",
     breaks=["PAY-104"],
     trips=["nonce-lock.ticket.absent", "nonce-lock.ticket.consume", "nonce-lock.ticket.release"],
-    also=[],
+    also=[
+        "nonce-lock.ticket.consume-after-consume",
+    ],
 )
 class NeedsNoTicket(NonceLockService):
     """Takes an empty ticket for the right one."""
@@ -228,7 +260,9 @@ def _or_right(state: NonceState, ticket: str) -> str:
     id="nonce-lock.compares-the-start-of-tickets",
     breaks=["PAY-104"],
     trips=["nonce-lock.ticket.consume", "nonce-lock.ticket.release"],
-    also=[],
+    also=[
+        "nonce-lock.ticket.consume-after-consume",
+    ],
 )
 class ComparesTheStartOfTickets(NonceLockService):
     """Takes a ticket for the right one if its first eight characters are."""
@@ -248,7 +282,6 @@ def _nearly(state: NonceState, ticket: str) -> str:
     id="nonce-lock.makes-tickets-of-nonces",
     breaks=["PAY-104"],
     trips=["nonce-lock.ticket.old"],
-    also=[],
 )
 class MakesTicketsOfNonces(NonceLockService):
     """Gives every lock of a nonce the same ticket."""
@@ -265,7 +298,9 @@ class MakesTicketsOfNonces(NonceLockService):
     id="nonce-lock.releases-consumed-nonces",
     breaks=["PAY-102"],
     trips=["nonce-lock.ticket.release-after-consume"],
-    also=[],
+    also=[
+        "nonce-lock.ticket.settling-race",
+    ],
 )
 class ReleasesConsumedNonces(NonceLockService):
     """Frees a consumed nonce for whoever consumed it."""
@@ -280,7 +315,6 @@ class ReleasesConsumedNonces(NonceLockService):
     id="nonce-lock.consumes-consumed-nonces",
     breaks=["PAY-104"],
     trips=["nonce-lock.ticket.consume-after-consume"],
-    also=[],
 )
 class ConsumesConsumedNonces(NonceLockService):
     """Says 200 for every further consumption, whosever ticket it is."""
@@ -293,7 +327,6 @@ class ConsumesConsumedNonces(NonceLockService):
     id="nonce-lock.consumes-once",
     breaks=["PAY-108"],
     trips=["nonce-lock.ticket.consume-repeated"],
-    also=[],
 )
 class ConsumesOnce(NonceLockService):
     """Says 410 for a repeated consumption, as deployed nonce locks do."""
@@ -308,7 +341,6 @@ class ConsumesOnce(NonceLockService):
     id="nonce-lock.blames-itself-for-wrong-tickets",
     breaks=["PAY-105"],
     trips=["nonce-lock.ticket.status"],
-    also=[],
 )
 class BlamesItselfForWrongTickets(CrashingNonceLock):
     """Says 500 where a ticket is wrong, as deployed nonce locks do."""
@@ -320,7 +352,6 @@ class BlamesItselfForWrongTickets(CrashingNonceLock):
     id="nonce-lock.settles-at-once",
     breaks=["PAY-104", "PAY-102"],
     trips=["nonce-lock.ticket.settling-race"],
-    also=[],
 )
 class SettlesAtOnce(NonceLockService):
     """Looks at the state, waits while others do the same, and settles what it saw."""

@@ -19,7 +19,9 @@ from openpcc_ref.services.nonce_lock import NonceLockService
     id="nonce-lock.wants-this-hour",
     breaks=["PAY-028"],
     trips=["nonce-lock.nonce.present"],
-    also=[],
+    also=[
+        "nonce-lock.lock.consumed",
+    ],
 )
 class WantsThisHour(NonceLockService):
     """Refuses the stamp of the next hour."""
@@ -34,7 +36,6 @@ class WantsThisHour(NonceLockService):
     id="nonce-lock.minds-no-age",
     breaks=["PAY-029"],
     trips=["nonce-lock.nonce.expired"],
-    also=[],
 )
 class MindsNoAge(LenientNonceLock):
     """Locks nonces of any age."""
@@ -46,7 +47,6 @@ class MindsNoAge(LenientNonceLock):
     id="nonce-lock.minds-no-future",
     breaks=["PAY-029"],
     trips=["nonce-lock.nonce.too-early"],
-    also=[],
 )
 class MindsNoFuture(LenientNonceLock):
     """Locks nonces that nobody can have yet."""
@@ -58,7 +58,6 @@ class MindsNoFuture(LenientNonceLock):
     id="nonce-lock.calls-expired-nonces-consumed",
     breaks=["PAY-105"],
     trips=["nonce-lock.nonce.expired", "nonce-lock.nonce.too-early"],
-    also=[],
 )
 class CallsExpiredNoncesConsumed(NonceLockService):
     """Says 410 where a stamp is out of the window."""
@@ -72,7 +71,6 @@ class CallsExpiredNoncesConsumed(NonceLockService):
     id="nonce-lock.takes-nonces-of-any-length",
     breaks=["PAY-026"],
     trips=["nonce-lock.nonce.incomplete"],
-    also=[],
 )
 class TakesNoncesOfAnyLength(LenientNonceLock):
     """Fills short nonces up with zeros and cuts long ones."""
@@ -84,7 +82,9 @@ class TakesNoncesOfAnyLength(LenientNonceLock):
     id="nonce-lock.crashes-without-nonce",
     breaks=["PAY-026"],
     trips=["nonce-lock.nonce.absent"],
-    also=[],
+    also=[
+        "nonce-lock.http.random",
+    ],
 )
 class CrashesWithoutNonce(CrashingNonceLock):
     """Says 500 where there is no nonce."""
@@ -96,7 +96,10 @@ class CrashesWithoutNonce(CrashingNonceLock):
     id="nonce-lock.minds-nanoseconds",
     breaks=["PAY-027"],
     trips=["nonce-lock.nonce.nanos"],
-    also=[],
+    also=[
+        "nonce-lock.http.malformed",
+        "nonce-lock.http.random",
+    ],
 )
 class MindsNanoseconds(NonceLockService):
     """Takes a nonce with a fraction of a second for another one."""
@@ -112,7 +115,6 @@ class MindsNanoseconds(NonceLockService):
     id="nonce-lock.answers-under-another-media-type",
     breaks=["PAY-105"],
     trips=["nonce-lock.http.answers"],
-    also=[],
 )
 class AnswersUnderAnotherMediaType(NonceLockService):
     """Calls its answers what they are, and not what they are to be called."""
@@ -126,7 +128,6 @@ class AnswersUnderAnotherMediaType(NonceLockService):
     id="nonce-lock.takes-any-media-type",
     breaks=["PAY-106"],
     trips=["nonce-lock.http.media-type"],
-    also=[],
 )
 class TakesAnyMediaType(NonceLockService):
     """Does not look at the content type."""
@@ -139,7 +140,6 @@ class TakesAnyMediaType(NonceLockService):
     id="nonce-lock.takes-parameters",
     breaks=["PAY-106"],
     trips=["nonce-lock.http.media-type"],
-    also=[],
 )
 class TakesParameters(NonceLockService):
     """Takes the right content type with a parameter, too."""
@@ -153,7 +153,6 @@ class TakesParameters(NonceLockService):
     id="nonce-lock.takes-any-method",
     breaks=["PAY-105"],
     trips=["nonce-lock.http.methods"],
-    also=[],
 )
 class TakesAnyMethod(NonceLockService):
     """Does what a path says, whatever the method."""
@@ -166,7 +165,6 @@ class TakesAnyMethod(NonceLockService):
     id="nonce-lock.forgives-paths",
     breaks=["PAY-105"],
     trips=["nonce-lock.http.paths"],
-    also=[],
 )
 class ForgivesPaths(NonceLockService):
     """Takes paths in upper case, and with a slash at their end, for what was meant."""
@@ -184,7 +182,6 @@ class ForgivesPaths(NonceLockService):
     id="nonce-lock.crashes-on-malformed-content",
     breaks=["PAY-105"],
     trips=["nonce-lock.http.malformed", "nonce-lock.http.random"],
-    also=[],
 )
 class CrashesOnMalformedContent(CrashingNonceLock):
     """Says 500 where content is no message."""
@@ -196,7 +193,6 @@ class CrashesOnMalformedContent(CrashingNonceLock):
     id="nonce-lock.reads-everything",
     breaks=["PAY-105"],
     trips=["nonce-lock.http.oversized"],
-    also=[],
 )
 class ReadsEverything(NonceLockService):
     """Reads requests of any size."""
@@ -208,7 +204,6 @@ class ReadsEverything(NonceLockService):
     id="nonce-lock.explains-in-text",
     breaks=["PAY-105"],
     trips=["nonce-lock.http.error-message"],
-    also=[],
 )
 class ExplainsInText(NonceLockService):
     """Explains refusals in plain text."""
