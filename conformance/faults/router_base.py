@@ -33,6 +33,7 @@ class PartsRouter(Router):
         super().__init__(key, nonce_lock, table=self.table_class(), **settings)
         allow_test_key = settings.get("allow_test_key", False)
         self.issuer = Issuer(key, random=self.random, clock=self.clock, allow_test_key=allow_test_key)
+        self.key = key
         self.nonce_lock = nonce_lock
         self.responses: dict[bytes, IncomingResponse] = {}
 

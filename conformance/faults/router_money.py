@@ -6,12 +6,15 @@ from typing import Any
 
 from conformance.faults import fault
 from conformance.faults.router_base import CollectingProxied, LenientRouter, PartsRouter, ProxyingRouter
-from openpcc_ref.credits import Credit, Transaction, UnblindedCredit, currency
+from conformance.peers.mint import Mint
+from openpcc_ref.base64_text import from_text, to_text
+from openpcc_ref.credits import Credit, Transaction, UnblindedCredit, blind_rsa, currency
 from openpcc_ref.credits import credit as credit_format
 from openpcc_ref.credits.currency import CurrencyValue
 from openpcc_ref.errors import Rejected
 from openpcc_ref.http1 import Fields, IncomingResponse, field_value
-from openpcc_ref.routing import Candidate
+from openpcc_ref.protobuf.credit_pb2 import Credit as CreditMessage
+from openpcc_ref.routing import Candidate, RoutingRejected
 from openpcc_ref.services.forwarding import UpstreamFailed
 from openpcc_ref.services.nonce_lock_client import NonceLockUnavailable
 from openpcc_ref.services.router import Proxied, Router
@@ -255,6 +258,35 @@ class AlwaysTheSame(PartsRouter):
     async def refund(self, transaction: Transaction, unspent: CurrencyValue | None) -> Fields:
         trailers = await super().refund(transaction, unspent)
         return self.made.setdefault(unspent, trailers)
+
+
+@fault(id="router.refunds.with-fractions", breaks=["PAY-027"], trips=["router.refunds.fresh"])
+class WithFractions(Router):
+    """Stamps refunds with nanoseconds."""
+
+    async def refund(self, transaction: Transaction, unspent: CurrencyValue | None) -> Fields:
+        trailers = await super().refund(transaction, unspent)
+        if not trailers:
+            return ()
+        message = CreditMessage.FromString(from_text(trailers[0][1].decode(), RoutingRejected, "fault"))
+        message.nonce.timestamp.nanos = 1
+        return ((b"X-Refund", to_text(message.SerializeToString()).encode()),)
+
+
+@fault(id="router.refunds.salted", breaks=["PAY-046"], trips=["router.refunds.no-salt"])
+class Salted(PartsRouter):
+    """Signs refunds with a salt of its own."""
+
+    async def refund(self, transaction: Transaction, unspent: CurrencyValue | None) -> Fields:
+        trailers = await super().refund(transaction, unspent)
+        if not trailers:
+            return ()
+        refund = credit_format.decode_text(UnblindedCredit, trailers[0][1].decode())
+        framed = blind_rsa.frame(refund.nonce.blind_bytes, refund.value.blind_bytes)
+        mint = Mint(self.key)
+        signature = mint.sign(framed, mint.exponent(refund.value.blind_bytes), salt=self.random(48))
+        salted = UnblindedCredit(refund.value, refund.nonce, signature)
+        return ((b"X-Refund", credit_format.encode_text(salted).encode()),)
 
 
 # -- settlement ------------------------------------------------------------------------------------------------------

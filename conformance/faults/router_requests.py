@@ -9,9 +9,10 @@ from typing import Any
 from conformance.faults import fault
 from conformance.faults.router_base import LenientRouter, PartsRouter, ProxyingRouter
 from openpcc_ref.base64_text import from_text
-from openpcc_ref.credits import Credit, Transaction
+from openpcc_ref.credits import Credit, Transaction, blind_rsa, pss
 from openpcc_ref.errors import Rejected
 from openpcc_ref.http1 import IncomingRequest, IncomingResponse, Responder, field_value
+from openpcc_ref.protobuf.credit_pb2 import Credit as CreditMessage
 from openpcc_ref.protobuf.router_pb2 import ComputeRequestInfo
 from openpcc_ref.routing import Candidate, RoutingInfo, RoutingRejected, decode_node_id, pick_candidate, uniform_index
 from openpcc_ref.services.forwarding import Upstream, UpstreamFailed, open_upstream, path_of
@@ -179,6 +180,63 @@ class LockedBeforeChoice(Router):
             await transaction.rollback()
             raise Refused(404, "all candidate nodes unavailable")
         await self.proxied(request, responder, candidate, routable[candidate.node_id], transaction).run()
+
+
+@fault(id="router.requests.zero-salt-only", breaks=["PAY-047"], trips=["router.requests.any-salt"])
+class ZeroSaltOnly(PartsRouter):
+    """Takes only credits with a salt of zeros."""
+
+    async def begin(self, credit: Credit) -> Transaction:
+        try:
+            found = self.issuer.verify(credit)
+        except Rejected as rejected:
+            raise Refused(400, "unprocessable credit") from rejected
+        bits = self.issuer.key.bits
+        if found.encoded_message != pss.encode(found.framed_message, bits - 1, blind_rsa.ZERO_SALT):
+            raise Refused(400, "unprocessable credit")
+        return await super().begin(credit)
+
+
+@fault(id="router.requests.short-salt", breaks=["PAY-047"], trips=["router.requests.any-salt"])
+class ShortSalt(PartsRouter):
+    """Takes salts of 32 bytes, too."""
+
+    async def begin(self, credit: Credit) -> Transaction:
+        key = self.issuer.key
+        framed = blind_rsa.frame(credit.nonce.blind_bytes, credit.value.blind_bytes)
+        exponent = blind_rsa.derive_exponent(key, credit.value.blind_bytes)
+        number = pow(int.from_bytes(credit.signature, "big"), exponent, key.modulus)
+        bits = key.bits - 1
+        if pss.verify(framed, number.to_bytes((bits + 7) // 8, "big"), bits, 32):
+            ticket = await self.nonce_lock.lock(credit.nonce)
+            return Transaction(self.issuer, self.nonce_lock, credit, ticket)
+        return await super().begin(credit)
+
+
+@fault(id="router.requests.any-number", breaks=["PAY-054"], trips=["router.requests.large-signature"])
+class AnyNumber(LenientRouter):
+    """Takes signatures above the modulus."""
+
+    without = ("blind-rsa.signature.range",)
+
+
+@fault(id="router.requests.any-length", breaks=["PAY-004"], trips=["router.requests.long-value"])
+class AnyLength(LenientRouter):
+    """Ignores what follows the two bytes of a value."""
+
+    without = ("currency.bytes.trailing",)
+
+
+@fault(id="router.requests.whole-seconds", breaks=["PAY-027"], trips=["router.requests.nanos"])
+class WholeSeconds(Router):
+    """Refuses nonces with fractions of seconds."""
+
+    def credit_of(self, request: IncomingRequest) -> Credit:
+        credit = super().credit_of(request)
+        text = (field_value(request.fields, b"x-credit") or b"").decode("latin-1")
+        if CreditMessage.FromString(from_text(text, RoutingRejected, "fault")).nonce.timestamp.nanos:
+            raise Refused(400, "invalid credit")
+        return credit
 
 
 # -- the choice ------------------------------------------------------------------------------------------------------

@@ -12,13 +12,14 @@ from conformance.peers.router_nodes import answers, response_head
 from conformance.peers.scripted import Received, answer_after_request
 from conformance.registry import check
 from conformance.verdicts import Violation, expect
-from openpcc_ref.base64_text import to_text
-from openpcc_ref.credits import ATTESTATION, CurrencyValue, UnblindedCredit, currency
+from openpcc_ref.base64_text import from_text, to_text
+from openpcc_ref.credits import ATTESTATION, CreditRejected, CurrencyValue, UnblindedCredit, currency
 from openpcc_ref.credits import credit as credit_format
 from openpcc_ref.credits.credit import verify_credit
 from openpcc_ref.credits.currency import MAX_AMOUNT
 from openpcc_ref.errors import Rejected
 from openpcc_ref.http1 import Fields, Responder, field_values
+from openpcc_ref.protobuf.credit_pb2 import Credit as Message
 
 SPENT = 10_000
 """An amount that is paid; it is rounded up to the next value."""
@@ -26,7 +27,7 @@ SPENT = 10_000
 
 @check(
     id="router.refunds.issued",
-    requirements=["RTR-061", "PAY-125", "PAY-044", "PAY-045", "PAY-046"],
+    requirements=["RTR-061", "PAY-125", "PAY-001", "PAY-025", "PAY-043", "PAY-044", "PAY-045"],
     title="What the node reports comes back as a good credit of that value",
 )
 async def issued(case: RouterCase) -> None:
@@ -261,12 +262,12 @@ async def not_consumed(case: RouterCase) -> None:
 
 @check(
     id="router.refunds.fresh",
-    requirements=["PAY-020", "PAY-021", "PAY-026"],
+    requirements=["PAY-020", "PAY-021", "PAY-027"],
     title="Every refund has a nonce of its own, stamped with an hour",
 )
 async def fresh(case: RouterCase) -> None:
     """Twelve refunds of one value: their random parts differ from each other and from those of what was paid, and
-    their stamps are the present hour or the next one."""
+    their stamps are the present hour or the next one, without fractions."""
     seen: set[bytes] = set()
     for _ in range(12):
         reply = await _refunding(case, currency.exact(10), (_amount(CurrencyValue(3)),))
@@ -274,12 +275,37 @@ async def fresh(case: RouterCase) -> None:
         expect(refund is not None, expected="a refund", observed="none")
         assert refund is not None
         seen.add(refund.nonce.random)
+        message = Message.FromString(from_text(reply_text(reply), CreditRejected, "refund"))
+        fraction = message.nonce.timestamp.nanos
+        expect(fraction == 0, expected="a stamp without nanoseconds", observed=f"{fraction} of them")
         stamp = refund.nonce.timestamp
         ahead = stamp - case.mint.credit(1).nonce.timestamp
         whole = stamp % 3600 == 0 and -3600 <= ahead <= 3600
         expect(whole, expected="a stamp of this hour or the next", observed=f"{stamp}, {ahead} s ahead of this hour")
     paid = {call.nonce.random for call in case.nonce_lock.calls}
     expect(len(seen - paid) == 12, expected="12 nonces of their own", observed=f"{len(seen - paid)} different ones")
+
+
+@check(
+    id="router.refunds.no-salt",
+    requirements=["PAY-046"],
+    title="The signature of a refund has the salt of zeros",
+)
+async def no_salt(case: RouterCase) -> None:
+    """A salt that an issuer chose could mark a credit. With zeros there is one signature for a nonce and a value, which
+    the runner computes too."""
+    for code in (1, 20, 100):
+        reply = await _refunding(case, currency.round_up(SPENT), (_amount(CurrencyValue(code)),))
+        refund = refund_of(case, reply)
+        expect(refund is not None, expected="a refund", observed="none")
+        assert refund is not None
+        same = case.mint.credit(refund.value, nonce=refund.nonce).signature == refund.signature
+        expect(same, expected="the one signature with a salt of zeros", observed="another one that verifies")
+
+
+def reply_text(reply: Reply) -> str:
+    """Return the text of the refund in the trailer of a reply."""
+    return field_values(reply.trailers, b"x-refund")[0].decode("latin-1")
 
 
 def refund_of(case: RouterCase, reply: Reply) -> UnblindedCredit | None:

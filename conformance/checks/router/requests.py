@@ -9,9 +9,9 @@ from conformance.peers.mint import SPECIALS, draw_nonce
 from conformance.peers.router import RouterCase, credit_fields
 from conformance.peers.scripted import Received
 from conformance.registry import check
-from conformance.verdicts import expect
+from conformance.verdicts import NotApplicable, expect
 from openpcc_ref.base64_text import to_text
-from openpcc_ref.credits import Credit, CurrencyValue, Nonce
+from openpcc_ref.credits import Credit, CurrencyValue, Nonce, blind_rsa
 from openpcc_ref.credits import credit as credit_format
 from openpcc_ref.http1 import Fields, Responder
 from openpcc_ref.protobuf.router_pb2 import ComputeCandidate, ComputeRequestInfo
@@ -85,7 +85,7 @@ async def ten_candidates(case: RouterCase) -> None:
 
 @check(
     id="router.requests.special-value",
-    requirements=["RTR-035", "PAY-122"],
+    requirements=["RTR-035", "PAY-122", "PAY-003", "PAY-010", "PAY-011"],
     title="Compute requests cannot be paid with special values",
 )
 async def special_value(case: RouterCase) -> None:
@@ -100,7 +100,7 @@ async def special_value(case: RouterCase) -> None:
 
 @check(
     id="router.requests.malformed-credit",
-    requirements=["RTR-039", "PAY-032", "PAY-033"],
+    requirements=["RTR-039", "PAY-002", "PAY-026", "PAY-032", "PAY-033"],
     title="Credits that do not decode are refused",
 )
 async def malformed_credit(case: RouterCase) -> None:
@@ -132,7 +132,7 @@ async def malformed_credit(case: RouterCase) -> None:
 
 @check(
     id="router.requests.forged-credit",
-    requirements=["RTR-038", "PAY-109", "PAY-034"],
+    requirements=["RTR-038", "PAY-109", "PAY-034", "PAY-053"],
     title="A credit with a wrong signature is refused before its nonce is locked",
 )
 async def forged_credit(case: RouterCase) -> None:
@@ -154,6 +154,79 @@ async def forged_credit(case: RouterCase) -> None:
         await case.refused(case.paid(credit), 400, f"a credit with {what}")
         case.untouched(credit, f"a credit with {what}")
     case.untouched(good, "forged credits")
+
+
+@check(
+    id="router.requests.any-salt",
+    requirements=["PAY-047"],
+    title="Salts of 48 bytes are accepted, and no others",
+)
+async def any_salt(case: RouterCase) -> None:
+    """Issuers leave the salt at zeros, but who blinds may draw one: credits with random salts of 48 bytes are served.
+    With 32 bytes, or none, they are refused."""
+    for length, good in ((48, True), (32, False), (0, False)):
+        value, nonce = CurrencyValue(10), draw_nonce()
+        framed = blind_rsa.frame(nonce.blind_bytes, value.blind_bytes)
+        salt = case.random.randbytes(length)
+        credit = Credit(value, nonce, case.mint.sign(framed, case.mint.exponent(value.blind_bytes), salt=salt))
+        if good:
+            await case.served(credit)
+            case.forget()
+        else:
+            await case.refused(case.paid(credit), 400, f"a credit with a salt of {length} bytes")
+
+
+@check(
+    id="router.requests.large-signature",
+    requirements=["PAY-054"],
+    title="A signature that is a number above the modulus is refused",
+)
+async def large_signature(case: RouterCase) -> None:
+    """The modulus is added to a good signature that leaves room for it: the same credit with another spelling."""
+    await case.control()
+    key = case.mint.key.public_key
+    for _ in range(500):
+        good = case.mint.credit(10)
+        number = int.from_bytes(good.signature, "big") + key.modulus
+        if number < 1 << 8 * key.length:
+            break
+    else:
+        raise NotApplicable("a modulus that leaves room for a larger number of its length")
+    large = Credit(good.value, good.nonce, number.to_bytes(key.length, "big"))
+    reply = await case.compute(case.paid(large))
+    deployed = "PAY-D07" if reply.status == 200 else None
+    expect(reply.status == 400, expected="status 400 for a larger number", observed=str(reply), deployed=deployed)
+
+
+@check(
+    id="router.requests.long-value",
+    requirements=["PAY-004"],
+    title="A value of more than two bytes is refused",
+)
+async def long_value(case: RouterCase) -> None:
+    """A third byte behind the two that are signed."""
+    await case.control()
+    message = credit_format.to_message(case.mint.credit(10))
+    message.value.currency += b"\0"
+    reply = await case.compute(case.paid(to_text(message.SerializeToString()).encode()))
+    deployed = "PAY-D19" if reply.status == 200 else None
+    expect(reply.status == 400, expected="status 400 for three bytes", observed=str(reply), deployed=deployed)
+
+
+@check(
+    id="router.requests.nanos",
+    requirements=["PAY-027"],
+    title="Fractions of seconds in a nonce are ignored",
+)
+async def nanos(case: RouterCase) -> None:
+    """A credit whose time stamp has nanoseconds is the same credit: it is served, and then it is spent."""
+    credit = case.mint.credit(10)
+    message = credit_format.to_message(credit)
+    message.nonce.timestamp.nanos = 5
+    reply = await case.compute(case.paid(to_text(message.SerializeToString()).encode()))
+    expect(reply.status == 200, expected="status 200 for a credit with nanoseconds", observed=str(reply))
+    case.forget()
+    await case.refused(case.paid(credit), 400, "the same credit without them")
 
 
 @check(

@@ -71,7 +71,7 @@ async def encapsulated_key(case: RouterCase) -> None:
 
 @check(
     id="router.towards-node.credit-amount",
-    requirements=["RTR-043"],
+    requirements=["RTR-043", "PAY-005"],
     title="The node learns the credit's amount in decimal digits, whatever the client sent",
 )
 async def credit_amount(case: RouterCase) -> None:
