@@ -13,6 +13,7 @@ import click
 from rich.console import Console
 
 from conformance import runs
+from conformance.cli.explore import exploring, replaying
 from conformance.cli.options import fail, selected, selection_options
 from conformance.peers import JUDGED_ROLES
 from conformance.report import json_file
@@ -40,6 +41,17 @@ from conformance.verdicts import CaseResult, Profile
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write the results there, and the transcripts beside it.",
 )
+@click.option(
+    "--explore",
+    is_flag=True,
+    help="Instead of the checks, drive banks and nonce locks with drawn sessions; save the shortest that goes wrong.",
+)
+@click.option(
+    "--replay",
+    "session_path",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Instead of the checks, do a session again that --explore has saved.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Show passing cases too.")
 def run(
     run_files: Sequence[Path],
@@ -53,6 +65,8 @@ def run(
     step_s: float | None,
     scale: float | None,
     json_path: Path | None,
+    explore: bool,
+    session_path: Path | None,
     verbose: bool,
 ) -> None:
     """Judge implementations; without a run file, the embedded reference stack."""
@@ -72,7 +86,14 @@ def run(
         for role in JUDGED_ROLES:
             if mine := [check for check in found if check.role is role]:
                 plans.append(runs.embedded_plan(role, mine, Limits(**overrides)))
-    raise SystemExit(int(_execute(plans, chosen, seed, json_path, verbose, run_files)))
+    told = [str(path) for path in run_files]
+    if session_path is not None:
+        plans = replaying(plans, session_path)
+        told += ["--replay", str(session_path)]
+    elif explore:
+        plans = exploring(plans, seed, json_path)
+        told += ["--explore"]
+    raise SystemExit(int(_execute(plans, chosen, seed, json_path, verbose, told)))
 
 
 def _execute(
@@ -81,10 +102,10 @@ def _execute(
     seed: str,
     json_path: Path | None,
     verbose: bool,
-    run_files: Sequence[Path],
+    told: Sequence[str],
 ) -> Exit:
     result = runs.new_result(profile, seed)
-    repeat = shlex.join(["openpcc-conformance", "run", *map(str, run_files)])
+    repeat = shlex.join(["openpcc-conformance", "run", *told])
     if profile is not Profile.STRICT:
         repeat += f" --profile {profile}"
     console = ConsoleReport(Console(), seed=seed, repeat=repeat, verbose=verbose)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from conformance.registry import checks
 from conformance.requirements import requirements
 from conformance.results import RunResult, Subject
 from conformance.verdicts import CaseResult, Verdict
@@ -110,8 +111,10 @@ class ConsoleReport:
             rows.append(("spec", f"spec/{requirements()[case.requirements[0]].chapter} {case.requirements[0]}"))
             if case.transcript:
                 rows.append(("bytes", case.transcript))
-            rows.append(("repeat", f"{self._repeat} --only {case.id} --seed {self._seed}"))
-            rows.append(("explain", f"openpcc-conformance explain {case.id}"))
+            only = f" --only {case.id}" if case.id in checks() else ""  # what is explored has no id to select it by
+            rows.append(("repeat", f"{self._repeat}{only} --seed {self._seed}"))
+            if only:
+                rows.append(("explain", f"openpcc-conformance explain {case.id}"))
         return [head, *(Text(f"  {name:<9} {text}") for name, text in rows if text)]
 
 
