@@ -128,7 +128,7 @@ async def unknown_balance(case: BankCase) -> None:
 
 @check(
     id="bank.account.empty-and-unknown-balance-alike",
-    requirements=["PAY-081", "PAY-088"],
+    requirements=["PAY-081", "PAY-088", "PAY-090"],
     title="The balances of unknown and of empty accounts are the same octets",
 )
 async def empty_and_unknown_balance_alike(case: BankCase) -> None:
