@@ -75,7 +75,7 @@ class Limited(_Writing):
     id="gateway.responses.status-flattened",
     breaks=["OHT-069"],
     trips=["gateway.responses.statuses"],
-    also=["gateway.fields.outer-response"],
+    also=["gateway.responses.informational", "gateway.fields.outer-response"],
 )
 class StatusFlattened(Gateway):
     """Turns every error of a service into 500."""

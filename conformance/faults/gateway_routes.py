@@ -123,6 +123,7 @@ class HostsNotCompared(LenientGateway):
         "gateway.allow-list.url-as-path",
         "gateway.errors.path-encapsulated",
     ],
+    also=["gateway.messages.long-parts"],
 )
 class AnyPath(Gateway):
     """Forwards every path to an allowed host."""
@@ -135,7 +136,7 @@ class AnyPath(Gateway):
     id="gateway.routes.any-method",
     breaks=["OHT-066"],
     trips=["gateway.allow-list.method"],
-    also=["gateway.allow-list.target-form"],
+    also=["gateway.messages.long-parts", "gateway.allow-list.target-form"],
 )
 class AnyMethod(Gateway):
     """Looks at the path alone."""

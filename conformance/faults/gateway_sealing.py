@@ -76,6 +76,8 @@ class UnchunkedNotVerified(LenientGateway):
         "gateway.chunks.after-final",
     ],
     also=[
+        "gateway.completion.no-content",
+        "gateway.completion.stated-length",
         "gateway.encapsulation.enc-altered",
         "gateway.encapsulation.info",
         "gateway.encapsulation.label",
@@ -174,7 +176,7 @@ class BadRequestInClear(_AnswersInClear):
     id="gateway.sealing.not-found-in-clear",
     breaks=["OHT-064", "OHT-066"],
     trips=["gateway.errors.path-encapsulated", "gateway.allow-list.path", "gateway.allow-list.other-service"],
-    also=["gateway.allow-list.method"],
+    also=["gateway.messages.long-parts", "gateway.allow-list.method"],
 )
 class NotFoundInClear(_AnswersInClear):
     """Tells the relay about forbidden paths and methods."""
