@@ -116,13 +116,18 @@ class Connection:
 
 
 @asynccontextmanager
-async def connect(url: str, *, tap: Tap | None = None, step_s: float = STEP_S) -> AsyncIterator[Connection]:
-    """Connect to the origin of ``url`` (http or https; its path is ignored). Raises :class:`Http1Error`."""
+async def connect(
+    url: str, *, tap: Tap | None = None, step_s: float = STEP_S, local_host: str | None = None
+) -> AsyncIterator[Connection]:
+    """Connect to the origin of ``url`` (http or https; its path is ignored). Raises :class:`Http1Error`.
+
+    ``local_host`` is the address to connect from; by default the system chooses.
+    """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{url!r} is no http or https URL")
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    socket = await _dial(parts.hostname, port, step_s)
+    socket = await _dial(parts.hostname, port, step_s, local_host)
     try:
         stream = await _secure(socket, parts.hostname, step_s) if parts.scheme == "https" else None
         wire = Wire(socket, h11.CLIENT, tap=tap, step_s=step_s, stream=stream)
@@ -140,6 +145,7 @@ async def exchange(
     *,
     tap: Tap | None = None,
     step_s: float = STEP_S,
+    local_host: str | None = None,
 ) -> tuple[IncomingResponse, bytes]:
     """Do one exchange on a connection of its own and return the response with its whole content.
 
@@ -149,7 +155,7 @@ async def exchange(
     framed = any(field_value(fields, name) is not None for name in (b"content-length", b"transfer-encoding"))
     if not framed and (body or method in _METHODS_WITH_CONTENT):
         fields = (*fields, (b"content-length", str(len(body)).encode()))
-    async with connect(url, tap=tap, step_s=step_s) as connection:
+    async with connect(url, tap=tap, step_s=step_s, local_host=local_host) as connection:
         await connection.send_head(method, target, fields)
         if body:
             await connection.send(body)
@@ -158,10 +164,10 @@ async def exchange(
         return response, await response.read()
 
 
-async def _dial(host: str, port: int, step_s: float) -> SocketStream:
+async def _dial(host: str, port: int, step_s: float, local_host: str | None) -> SocketStream:
     try:
         with anyio.fail_after(step_s):
-            return await connect_tcp(host, port)
+            return await connect_tcp(host, port, local_host)
     except OSError as error:  # a timeout is one too
         raise Http1Error(
             Failure.UNREACHABLE, where=f"{host}:{port}", expected="a server that listens", detail=error.strerror or ""

@@ -66,13 +66,18 @@ class SocketStream(ByteStream):
             self.close()
 
 
-async def connect_tcp(host: str, port: int) -> SocketStream:
-    """Connect to the first address of ``host`` that answers. Raises OSError when none does."""
+async def connect_tcp(host: str, port: int, local_host: str | None = None) -> SocketStream:
+    """Connect to the first address of ``host`` that answers. Raises OSError when none does.
+
+    ``local_host`` is the address to connect from; by default the system chooses.
+    """
     refused: OSError | None = None
     for family, kind, protocol, _, address in await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM):
         candidate = socket.socket(family, kind, protocol)
         candidate.setblocking(False)
         try:
+            if local_host is not None:
+                candidate.bind((local_host, 0))
             await _connect(candidate, address)
         except OSError as error:
             candidate.close()

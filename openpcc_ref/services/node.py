@@ -36,6 +36,7 @@ from openpcc_ref.http1 import (
     IncomingRequest,
     Responder,
     Server,
+    Tap,
     exchange,
     field_value,
     field_values,
@@ -110,9 +111,9 @@ class Node(Service):
             yield
 
     @asynccontextmanager
-    async def listening(self) -> AsyncIterator[Server]:
+    async def listening(self, *, tap: Tap | None = None) -> AsyncIterator[Server]:
         """Serve, and tell the router so: at once, at an interval, and at the end. Requirements: RTR-087."""
-        async with listen(self.handle) as server, anyio.create_task_group() as group:
+        async with listen(self.handle, tap=tap) as server, anyio.create_task_group() as group:
             group.start_soon(self.send_heartbeats, server.url)
             try:
                 yield server
