@@ -21,7 +21,7 @@ from openpcc_ref.client.errors import ClientRejected, NoAnswer
 from openpcc_ref.client.funds import Funds
 from openpcc_ref.client.oblivious import ObliviousAnswer, ObliviousClient
 from openpcc_ref.client.wallet import Payment
-from openpcc_ref.credits import ATTESTATION, UnblindedCredit
+from openpcc_ref.credits import ATTESTATION, Credit, UnblindedCredit
 from openpcc_ref.credits import credit as credit_format
 from openpcc_ref.credits.payee import Payee
 from openpcc_ref.errors import Rejected, require
@@ -55,10 +55,11 @@ class TrustedNode:
 class Answer:
     """The answer of a node. ``refund`` is set once ``content`` has been read to its end; only then is it whole."""
 
-    def __init__(self, head: ResponseHead, node_id: str, pieces: AsyncIterator[bytes]) -> None:
+    def __init__(self, head: ResponseHead, node_id: str, paid: Credit, pieces: AsyncIterator[bytes]) -> None:
         self.status = head.status
         self.fields = head.fields
         self.node_id = node_id
+        self.paid = paid
         self.refund: UnblindedCredit | None = None
         self._pieces = pieces
 
@@ -170,7 +171,7 @@ class Client:
             answer.refund = refund_of(outer)
             payment.succeed(answer.refund)
 
-        answer = Answer(head, node_id, pieces())
+        answer = Answer(head, node_id, payment.credit, pieces())
         return answer
 
 

@@ -64,6 +64,9 @@ class StackSettings:
     idle: int = 1
     prepaid: int = 1_000_000
     engine: Engine = field(default_factory=Engine)
+    engine_url: str | None = None
+    """A server to use in place of ``engine``."""
+    relay_class: type[Relay] = Relay
     watcher: Watcher = field(default_factory=Watcher)
     random: RandomSource = system_random
 
@@ -148,7 +151,7 @@ class _Builder:
             bank_url=await self._serve("gateway", "bank", bank),
             router_url=await self._serve("gateway", "router", router),
         )
-        relay = Relay(await self._serve("relay", "gateway", gateway))
+        relay = self._settings.relay_class(await self._serve("relay", "gateway", gateway))
         await self._serve("client", "relay", relay)
         await self._serve("client", "authbank", authbank)
         for service in (bank, authbank, router):
@@ -156,7 +159,7 @@ class _Builder:
         badge_public_key = Ed25519PrivateKey.from_private_bytes(badge_seed).public_key().public_bytes_raw()
         node_keys = await self._start_nodes(router, badge_public_key)
         return Stack(
-            dict(self._urls),
+            self._urls,
             gateway_key.config,
             key.public_key,
             badge_public_key,
@@ -167,7 +170,7 @@ class _Builder:
 
     async def _start_nodes(self, router: _Registering, badge_public_key: bytes) -> dict[str, bytes]:
         """Start the nodes, and wait until requests may go to them."""
-        engine_url = await self._serve("node", "engine", self._settings.engine)
+        engine_url = self._settings.engine_url or await self._serve("node", "engine", self._settings.engine)
         events = await self._running.enter_async_context(self._listen("node", "router", router.handle))
         rules = NodeRules(self._settings.models, badge_public_key)
         keys = {}
