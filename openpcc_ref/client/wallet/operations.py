@@ -70,6 +70,8 @@ class Task:
     number: int
     operation: Operation
     not_before: float
+    tried: bool = False
+    """Whether it was done before, without an answer: it may have succeeded, so only the same request may follow."""
 
 
 class Failure(Enum):

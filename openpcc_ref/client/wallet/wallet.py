@@ -8,7 +8,7 @@ goes back to the AuthBank. Requirements: PAY-071, PAY-126, PAY-130 to PAY-142.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from openpcc_ref.banking.accounts import MAX_BATCH, TOKEN_LENGTH, AccountToken
@@ -120,7 +120,7 @@ class Wallet:
     def next_due(self) -> float | None:
         """Return the next moment at which there is something to do or to have; None while there is none."""
         moments = [task.not_before for task in self._waiting.values()]
-        moments += [max(usable_from, self._now()) for usable_from, _ in self._stock if usable_from > self._now()]
+        moments += [usable_from for usable_from, _ in self._stock if usable_from > self._now()]
         moments += [_evicted_at(credit) for _, credit in self._stock]
         return min(moments, default=None)
 
@@ -148,10 +148,13 @@ class Wallet:
         self._refill()
 
     def failed(self, task: Task, failure: Failure) -> None:
-        """Say that a task failed. One failure never ends the wallet. Requirements: PAY-142."""
+        """Say that a task failed. One failure never ends the wallet. Requirements: PAY-142.
+
+        An unanswered task comes again under its number, to be done with the very same request.
+        """
         self._settle(task)
         if failure is Failure.UNANSWERED:
-            self._add(task.operation)
+            self._waiting[task.number] = replace(task, not_before=self._now() + self._delay(), tried=True)
             return
         match task.operation:
             case WithdrawFromSource() if not self._closing:
@@ -194,8 +197,10 @@ class Wallet:
     def close(self) -> None:
         """Hand out nothing more, and bring everything back to the AuthBank. Requirements: PAY-139."""
         self._closing = True
-        tasks, self._waiting = self._waiting, {}
-        for task in tasks.values():
+        untried = [task for task in self._waiting.values() if not task.tried]
+        for task in untried:
+            del self._waiting[task.number]
+        for task in untried:
             self._place_again(task.operation)
         stock, self._stock = self._stock, []
         for _, credit in stock:
