@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from conformance.engine import World
 from conformance.peers.bank import open_bank_world
 from conformance.peers.gateway import open_gateway_world
+from conformance.peers.node import open_node_world
 from conformance.peers.nonce_lock import open_nonce_lock_world
 from conformance.peers.relay import open_relay_world
 from conformance.peers.router import open_router_world
@@ -21,6 +22,7 @@ _WORLDS: Mapping[Role, Callable[..., AbstractAsyncContextManager[World]]] = {
     Role.ROUTER: open_router_world,
     Role.BANK: open_bank_world,
     Role.NONCE_LOCK: open_nonce_lock_world,
+    Role.NODE: open_node_world,
 }
 
 JUDGED_ROLES = tuple(_WORLDS)
