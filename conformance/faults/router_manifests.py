@@ -12,6 +12,7 @@ from conformance.faults.router_base import LenientRouter, PartsRouter
 from openpcc_ref.credits import ATTESTATION, Credit, Transaction
 from openpcc_ref.errors import Rejected
 from openpcc_ref.http1 import IncomingRequest, Responder
+from openpcc_ref.protobuf import parse
 from openpcc_ref.protobuf.evidence_pb2 import SignedEvidenceList
 from openpcc_ref.protobuf.router_pb2 import ComputeManifestRequest, NodeEvent
 from openpcc_ref.routing import (
@@ -125,10 +126,10 @@ class TagsByCharacter(LenientRouter):
     """Counts the characters of the tags of a query, and not the bytes."""
 
     async def answer_manifests(self, request: IncomingRequest, content: bytes) -> bytes:
-        message = ComputeManifestRequest.FromString(content)
-        if all(len(tag) <= 512 for tag in message.tags):
-            del message.tags[:]
-            content = message.SerializeToString()
+        message = parse(ComputeManifestRequest, content, RoutingRejected, "routing.manifest-request.malformed")
+        short = [tag for tag in message.tags if not len(tag) <= 512 < len(tag.encode())]
+        if len(short) < len(message.tags):
+            content = ComputeManifestRequest(tags=short, limit=message.limit).SerializeToString()
         return await super().answer_manifests(request, content)
 
 
