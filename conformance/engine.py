@@ -119,7 +119,7 @@ class Engine:
 
     async def _after_silence(self, check: Check, transcript: Transcript, problem: str) -> _Outcome:
         """Decide what it means that the subject no longer answers the honest exchange."""
-        silence = f"{problem}{self.world.subject.epitaph()}"
+        silence = f"{problem}{await self.world.subject.epitaph()}"
         expected = "an answer to an honest exchange after the case"
         try:
             restarted = await self.world.subject.restart()
@@ -134,7 +134,7 @@ class Engine:
         if problem_again is None:
             observed = f"{silence}; restarted, and repeating the case the verdict was {again.verdict}"
             return _Outcome(Verdict.ERROR, expected, observed)
-        observed = f"{silence}; and again after a restart: {problem_again}{self.world.subject.epitaph()}"
+        observed = f"{silence}; and again after a restart: {problem_again}{await self.world.subject.epitaph()}"
         if not await self._revived():
             self._lost = f"{NOT_GRADED}since {check.id}, {problem_again}"
         return _Outcome(Verdict.FAIL, expected, observed)

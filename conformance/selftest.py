@@ -58,16 +58,20 @@ def uncovered(known_checks: Sequence[Check], known_faults: Sequence[Fault]) -> l
 
 
 async def trials(
-    *, include: Callable[[str], bool] = lambda _: True, jobs: int = 2, limits: Limits
+    *, include: Callable[[str], bool] = lambda _: True, jobs: int = 2, limits: Limits, whole_role: bool = True
 ) -> AsyncIterator[Trial]:
-    """Run the faults and calibrations that ``include`` admits, ``jobs`` at a time, and yield what each showed."""
+    """Run the faults and calibrations that ``include`` admits, ``jobs`` at a time, and yield what each showed.
+
+    A fault meets all checks of its role, or, without ``whole_role``, those of the sections it is to trip: far fewer.
+    """
     send, receive = anyio.create_memory_object_stream[Trial](max_buffer_size=1000)
     limiter = anyio.CapacityLimiter(jobs)
     async with anyio.create_task_group() as group, receive:
         async with send:
             for fault in faults().values():
                 if include(fault.id):
-                    group.start_soon(_send, limiter, send.clone(), _fault_trial, fault, limits)
+                    met = _checks_for(fault, whole_role=whole_role)
+                    group.start_soon(_send, limiter, send.clone(), _fault_trial, (fault, met), limits)
             for role in JUDGED_ROLES:
                 for name in CALIBRATIONS:
                     if include(f"{role}.calibration.{name}"):
@@ -90,8 +94,8 @@ async def _send(
         await stream.send(trial)
 
 
-async def _fault_trial(fault: Fault, limits: Limits) -> Trial:
-    met = [check for check in _checks_of(fault.role) if not check.costly or check.id in fault.trips]
+async def _fault_trial(what: tuple[Fault, Sequence[Check]], limits: Limits) -> Trial:
+    fault, met = what
     cases = await _judge(fault.role, [sys.executable, "-m", "conformance.faults", fault.id], met, limits)
     noticed = tuple(case.id for case in cases if case.verdict in NOTICED)
     problems = [f"{name} did not notice" for name in fault.trips if name not in noticed]
@@ -101,6 +105,19 @@ async def _fault_trial(fault: Fault, limits: Limits) -> Trial:
         elif case.id in noticed and not any(matches(name, case.id) for name in (*fault.trips, *fault.also)):
             problems.append(f"{case.id} fired without being named: {case.observed}")
     return Trial(id=fault.id, cases=len(cases), noticed=noticed, problems=tuple(problems))
+
+
+def _checks_for(fault: Fault, *, whole_role: bool) -> list[Check]:
+    sections = {_section(name) for name in fault.trips}
+    return [
+        check
+        for check in _checks_of(fault.role)
+        if check.id in fault.trips or (not check.costly and (whole_role or _section(check.id) in sections))
+    ]
+
+
+def _section(check: str) -> str:
+    return check.rpartition(".")[0]
 
 
 async def _calibration_trial(what: tuple[Role, str], limits: Limits) -> Trial:

@@ -25,6 +25,10 @@ _LAST_WORDS = 2_000
 """How many bytes of a dead program's standard error are shown."""
 
 
+_ENDING_S = 0.5
+"""How long a program that went silent has to be seen ending, in seconds."""
+
+
 class TargetFailed(Exception):
     """The subject cannot be started or reached; nothing can be graded."""
 
@@ -39,7 +43,7 @@ class RunningTarget(Protocol):
     async def restart(self) -> bool:
         """Start it anew if that is possible; say whether it was."""
 
-    def epitaph(self) -> str:
+    async def epitaph(self) -> str:
         """Say how it ended, or nothing while it runs or where that cannot be known."""
 
 
@@ -52,6 +56,18 @@ class Target(Protocol):
 
     def start(self, config: Mapping[str, Any]) -> Any:
         """Return an async context manager that yields a :class:`RunningTarget` with that configuration."""
+
+
+class NotStarted:
+    """Stands for the subject until it is started: its neighbours come first."""
+
+    url = ""
+
+    async def restart(self) -> bool:
+        return False
+
+    async def epitaph(self) -> str:
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +87,7 @@ class UrlTarget:
     async def restart(self) -> bool:
         return False
 
-    def epitaph(self) -> str:
+    async def epitaph(self) -> str:
         return ""
 
 
@@ -136,7 +152,7 @@ class LaunchedTarget:
         except (TimeoutError, anyio.BrokenResourceError, anyio.EndOfStream) as error:
             problem = "said nothing" if isinstance(error, TimeoutError) else "ended"
             raise TargetFailed(
-                f"{self._target.where} {problem} before it printed its URL{self.epitaph()}{self._last_words()}"
+                f"{self._target.where} {problem} before it printed its URL{await self.epitaph()}{self._last_words()}"
             ) from error
         try:
             self._url = str(json.loads(answer)["url"])
@@ -164,8 +180,12 @@ class LaunchedTarget:
             await process.wait()
         await process.aclose()
 
-    def epitaph(self) -> str:
-        code = self._process.returncode if self._process is not None else None
+    async def epitaph(self) -> str:
+        if self._process is None:
+            return ""
+        with anyio.move_on_after(_ENDING_S):  # a connection is refused before the end of the process is told
+            await self._process.wait()
+        code = self._process.returncode
         if code is None:
             return ""
         return f" (killed by signal {-code})" if code < 0 else f" (exit status {code})"

@@ -56,6 +56,7 @@ class LooksAtHalfAToken(Bank):
     id="bank.reads-tokens-as-text",
     breaks=["PAY-070"],
     trips=["bank.account.any-token"],
+    also=["bank.withdraw-full.balance"],  # draws its token at random, and a token in eight has a zero byte
 )
 class ReadsTokensAsText(Bank):
     """Takes the first zero byte for the end of a token."""

@@ -16,7 +16,7 @@ from conformance.peers.gateway_keys import KeyRing, launch_keys, mint_keys
 from conformance.peers.scripted import Received, ScriptedPeer, answer_after_request
 from conformance.peers.taps import Taps
 from conformance.runfile import Limits, TargetSettings
-from conformance.targets import RunningTarget, Target, TargetFailed
+from conformance.targets import NotStarted, RunningTarget, Target, TargetFailed
 from conformance.transcript import Transcript
 from conformance.verdicts import Violation, expect
 from openpcc_ref.binary_http import Request, RequestHead, encode_request
@@ -338,7 +338,7 @@ async def open_gateway_world(
     ring = KeyRing.of(keys, now)
     if not ring.active:
         raise TargetFailed("target.keys: expected at least one key that is active now, of a KEM the runner knows")
-    world = GatewayWorld(_NotStarted(), ring, seed=seed, step_s=limits.step_s * limits.scale)
+    world = GatewayWorld(NotStarted(), ring, seed=seed, step_s=limits.step_s * limits.scale)
     async with AsyncExitStack() as stack:
         for name, peer in (("bank", world.bank), ("router", world.router)):
             host, port = listen_address(settings, name)
@@ -347,18 +347,6 @@ async def open_gateway_world(
         world.subject = await stack.enter_async_context(target.start(config))
         await world.probe()
         yield world
-
-
-class _NotStarted:
-    """Stands for the subject until it is started: its neighbours come first."""
-
-    url = ""
-
-    async def restart(self) -> bool:
-        return False
-
-    def epitaph(self) -> str:
-        return ""
 
 
 async def side_by_side(jobs: Iterable[Callable[[], Awaitable[object]]]) -> None:

@@ -18,7 +18,7 @@ from conformance.peers.node_message import Answer, Opened, SealedRequest, expect
 from conformance.peers.scripted import Received, ScriptedPeer
 from conformance.peers.taps import Taps
 from conformance.runfile import Limits, TargetSettings
-from conformance.targets import RunningTarget, Target
+from conformance.targets import NotStarted, RunningTarget, Target
 from conformance.transcript import Transcript
 from conformance.verdicts import Violation, expect
 from openpcc_ref.binary_http import Request, RequestHead, encode_request
@@ -338,22 +338,10 @@ async def open_node_world(
     """
     material = material_of(settings, seed)
     has_engine = settings.mode == "launch" or "engine" in settings.listen
-    world = NodeWorld(_NotStarted(), material, engine=has_engine, seed=seed, step_s=limits.step_s * limits.scale)
+    world = NodeWorld(NotStarted(), material, engine=has_engine, seed=seed, step_s=limits.step_s * limits.scale)
     async with AsyncExitStack() as stack:
         host, port = listen_address(settings, "engine") if has_engine else ("127.0.0.1", 0)
         await stack.enter_async_context(world.engine.serve(host=host, port=port, tap=world.taps.of("engine")))
         config = material.launch_config(world.engine.url)
         world.subject = await stack.enter_async_context(target.start(config))
         yield world
-
-
-class _NotStarted:
-    """Stands for the subject until it is started: its neighbours come first."""
-
-    url = ""
-
-    async def restart(self) -> bool:
-        return False
-
-    def epitaph(self) -> str:
-        return ""

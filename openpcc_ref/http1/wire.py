@@ -50,8 +50,16 @@ class Wire:
                     failure, where=where, expected=expected, detail=str(error), status=error.error_status_hint
                 ) from error
             if event is not h11.NEED_DATA:
+                self._bound(event, where)
                 return event
             self.machine.receive_data(await self.receive(where, expected))
+
+    def _bound(self, event: Any, where: str) -> None:
+        """Hold complete heads to the limit too: h11 bounds only what is still incomplete."""
+        size = sum(len(name) + len(value) + 4 for name, value in getattr(event, "headers", ()))
+        if size > MAX_HEAD:
+            expected = f"at most {MAX_HEAD} bytes of field lines"
+            raise Http1Error(Failure.MALFORMED, where=where, expected=expected, detail=f"{size} bytes", status=431)
 
     async def receive(self, where: str, expected: str) -> bytes:
         """Return some bytes, none at the end of the stream."""

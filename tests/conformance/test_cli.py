@@ -78,7 +78,7 @@ def test_run_tells_once_that_a_subject_does_not_start(tmp_path: Path) -> None:
         (["--only", "relay.contents.request"], "did you mean 'relay.content.request'?"),
         (["--only", "relay.content.*", "--exclude", "relay.**"], "the selection is empty"),
         (["--role", "relay", "--requirement", "OHT-064"], "the selection is empty"),
-        (["--role", "node"], "the selection is empty"),
+        (["--role", "client"], "the selection is empty"),
         (["--requirement", "OHT-999"], "no check verifies requirement 'OHT-999'"),
         (["--role", "relais"], "'relais' is not one of 'relay'"),
         (["--profile", "lenient"], "'lenient' is not one of"),

@@ -154,7 +154,7 @@ async def nonce_under_another_value(case: BankCase) -> None:
 
 @check(
     id="bank.deposit.locked",
-    requirements=["PAY-076", "PAY-104"],
+    requirements=["PAY-076"],
     title="A credit that another service holds is refused",
 )
 async def locked(case: BankCase) -> None:
