@@ -10,7 +10,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
@@ -132,6 +132,8 @@ class Engine:
         again = await self._attempt(check, transcript)
         problem_again = await self._control()
         if problem_again is None:
+            if again.verdict in (Verdict.FAIL, Verdict.WARN):  # seen twice, and this time on a subject that answers
+                return replace(again, observed=f"{again.observed} (first {silence}; then the same on a restarted one)")
             observed = f"{silence}; restarted, and repeating the case the verdict was {again.verdict}"
             return _Outcome(Verdict.ERROR, expected, observed)
         observed = f"{silence}; and again after a restart: {problem_again}{await self.world.subject.epitaph()}"

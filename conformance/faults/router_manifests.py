@@ -330,6 +330,7 @@ class LockedFirst(PartsRouter):
     id="router.tokens.never-verified",
     breaks=["RTR-038", "PAY-034"],
     trips=["router.tokens.signature", "router.requests.forged-credit"],
+    also=["router.requests.any-salt", "router.requests.large-signature"],
 )
 class NeverVerified(PartsRouter):
     """Takes whatever the nonce lock knows nothing of."""

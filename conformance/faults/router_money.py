@@ -40,6 +40,7 @@ class Halved(Router):
         "router.refunds.after-consumption",
         "router.refunds.fresh",
         "router.refunds.no-length",
+        "router.refunds.no-salt",
         "router.refunds.special",
     ],
 )
@@ -78,6 +79,7 @@ class AllOfIt(Router):
         "router.refunds.fresh",
         "router.refunds.issued",
         "router.refunds.no-length",
+        "router.refunds.no-salt",
     ],
 )
 class Twice(Router):
@@ -205,6 +207,7 @@ class _InHead(CollectingProxied):
     also=[
         "router.refunds.after-consumption",
         "router.refunds.fresh",
+        "router.refunds.no-salt",
         "router.responses.both-ways",
         "router.responses.streaming",
         "router.settlement.client-gone",
@@ -296,7 +299,7 @@ class Salted(PartsRouter):
     id="router.settlement.free-of-charge",
     breaks=["RTR-060"],
     trips=["router.settlement.consumed", "router.requests.spent-once"],
-    also=["router.requests.simultaneous"],
+    also=["router.requests.nanos", "router.requests.simultaneous"],
 )
 class FreeOfCharge(Router):
     """Releases the nonce when a response without a refund has ended."""

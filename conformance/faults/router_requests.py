@@ -106,7 +106,7 @@ class _Unlocked(Transaction):
     id="router.requests.lock-ignored",
     breaks=["RTR-039", "RTR-040", "PAY-100"],
     trips=["router.requests.lock-refused", "router.requests.spent-once", "router.requests.simultaneous"],
-    also=["router.tokens.lock-first", "router.tokens.consumed", "router.tokens.once"],
+    also=["router.requests.nanos", "router.tokens.lock-first", "router.tokens.consumed", "router.tokens.once"],
 )
 class LockIgnored(PartsRouter):
     """Asks the nonce lock, and goes on whatever it says."""
@@ -148,6 +148,7 @@ class _Late(Transaction):
         "router.requests.spent-once",
     ],
     also=[
+        "router.requests.nanos",
         "router.settlement.not-before",
         "router.tokens.lock-first",
         "router.tokens.consumed",

@@ -45,7 +45,7 @@ class FakeSubject:
             self.alive = True
         return self.restartable
 
-    def epitaph(self) -> str:
+    async def epitaph(self) -> str:
         return "" if self.alive else " (killed by signal 9)"
 
 
@@ -222,6 +222,19 @@ async def test_a_violation_of_a_subject_that_then_dies_is_no_failure_yet() -> No
 
     (result,) = await grade(make(check))
     assert result.verdict is Verdict.ERROR
+
+
+async def test_a_violation_that_shows_again_on_a_restarted_subject_is_graded() -> None:
+    deaths = [True, False]
+
+    async def check(world: FakeWorld) -> None:
+        world.subject.alive = not deaths.pop(0)
+        raise BROKEN
+
+    (result,) = await grade(make(check))
+    assert (result.verdict, result.attribution) == (Verdict.FAIL, None)
+    assert result.observed.startswith(BROKEN.observed)
+    assert "then the same on a restarted one" in result.observed
 
 
 async def test_a_subject_that_cannot_be_restarted_stops_the_grading() -> None:
