@@ -229,11 +229,11 @@ async def test_a_violation_that_shows_again_on_a_restarted_subject_is_graded() -
 
     async def check(world: FakeWorld) -> None:
         world.subject.alive = not deaths.pop(0)
-        raise BROKEN
+        raise Violation("one answer", "two")
 
     (result,) = await grade(make(check))
     assert (result.verdict, result.attribution) == (Verdict.FAIL, None)
-    assert result.observed.startswith(BROKEN.observed)
+    assert result.observed.startswith("two (first ")
     assert "then the same on a restarted one" in result.observed
 
 
