@@ -15,7 +15,6 @@ from functools import partial
 from typing import Any, Self, TypeAlias
 
 import anyio
-from anyio.abc import Process
 
 from openpcc_ref.compute_messages import COMPUTE_SUITE
 from openpcc_ref.compute_node import (
@@ -49,7 +48,7 @@ from openpcc_ref.services.forwarding import CHUNKED, both_ways
 from openpcc_ref.services.launch import Service, main
 from openpcc_ref.services.message_service import MEDIA_TYPE
 from openpcc_ref.services.node_worker import EXIT_UNOPENED, WorkerSettings
-from openpcc_ref.services.worker_pool import END_S, WorkerPool
+from openpcc_ref.services.worker_pool import END_S, WorkerPool, WorkerProcess
 from openpcc_ref.sources import Clock, RandomSource, system_clock, system_random
 
 HEARTBEAT_S = 60.0
@@ -212,32 +211,29 @@ class Node(Service):
     async def work(self, parameters: Parameters, request: IncomingRequest, deliver: Deliver) -> None:
         """Give the request to a worker of its own and deliver its output. Raises :class:`WorkerFailed`."""
         async with self.workers.worker() as process:
-            assert process.stdin is not None
-            await process.stdin.send(self.settings.to_json(parameters))
             try:
-                await both_ways(partial(_feed, request, process), partial(_collect, process, deliver))
+                await both_ways(partial(self.feed, parameters, request, process), partial(_collect, process, deliver))
             except Rejected as rejected:
+                status = None
                 with anyio.move_on_after(END_S):
-                    await process.wait()
-                raise WorkerFailed(unopened=process.returncode == EXIT_UNOPENED) from rejected
+                    status = await process.wait()
+                raise WorkerFailed(unopened=status == EXIT_UNOPENED) from rejected
 
-
-async def _feed(request: IncomingRequest, process: Process) -> None:
-    """Pass the sealed request to a worker; one that has ended wants no more."""
-    assert process.stdin is not None
-    async for chunk in request.body():
+    async def feed(self, parameters: Parameters, request: IncomingRequest, process: WorkerProcess) -> None:
+        """Pass the sealed request to a worker as it arrives; one that has ended wants no more."""
         try:
-            await process.stdin.send(chunk.data)
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            await process.send(self.settings.to_json(parameters))
+            async for chunk in request.body():
+                await process.send(chunk.data)
+            await process.send_eof()
+        except OSError:
             return
-    await process.stdin.aclose()
 
 
-async def _collect(process: Process, deliver: Deliver) -> None:
+async def _collect(process: WorkerProcess, deliver: Deliver) -> None:
     """Deliver what a worker writes. Raises :class:`Rejected` for output that does not end as it must."""
-    assert process.stdout is not None
     decoder = OutputDecoder()
-    async for data in process.stdout:
+    async for data in process.output():
         for event in decoder.feed(data):
             await deliver(event)
     decoder.finish()
