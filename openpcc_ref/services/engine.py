@@ -1,7 +1,8 @@
 """A small inference engine that always says the same: a stand-in for a model, with usage counts and streams.
 
 Run it as ``python -m openpcc_ref.services.engine`` with the configuration ``{}``. It speaks the four paths of a compute
-node, streams when asked to, and counts a token for each word. What it says depends on the request alone.
+node, streams when asked to, and counts a token for each word and each image. Offered tools, it calls one unless the
+last message is what a tool answered. What it says depends on the request alone. Of images it holds the beginning only.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, Self
 
 from openpcc_ref.http1 import IncomingRequest, Responder
+from openpcc_ref.services.abridged import Abridged
 from openpcc_ref.services.config import Settings
 from openpcc_ref.services.launch import Service, main
 
@@ -32,9 +34,11 @@ class Engine(Service):
 
     async def handle(self, request: IncomingRequest, responder: Responder) -> None:
         path = request.target.decode("latin-1")
-        content = b"".join([chunk.data async for chunk in request.body()])
+        content = Abridged()
+        async for chunk in request.body():
+            content.feed(chunk.data)
         try:
-            asked = json.loads(content)
+            asked = json.loads(content.finish())
         except ValueError:
             asked = None
         if path not in _PATHS or request.method != b"POST" or not isinstance(asked, dict):
@@ -65,46 +69,72 @@ class Engine(Service):
 
     async def pieces(self, path: str, asked: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
         """Yield the messages of a streamed answer, the last with the usage if that is wanted."""
-        for token in self.tokens(asked):
-            yield _piece(path, asked, token)
+        if tool := called_tool(path, asked):
+            yield _piece(path, asked, _call(path, tool), "tool_calls")
+        else:
+            *tokens, last = self.tokens(asked)
+            for token in tokens:
+                yield _piece(path, asked, token)
+            yield _piece(path, asked, last, "stop")
         if path not in _OPENAI:
             yield {**_piece(path, asked, ""), "done": True, **self.counts(path, asked)}
         elif (asked.get("stream_options") or {}).get("include_usage"):
-            yield {
-                "object": _object(path, "chunk"),
-                "model": asked.get("model"),
-                "choices": [],
-                **self.counts(path, asked),
-            }
+            head = {"object": _object(path, "chunk"), "model": asked.get("model")}
+            yield {**head, "choices": [], **self.counts(path, asked)}
 
     def whole(self, path: str, asked: dict[str, Any]) -> dict[str, Any]:
         """Return an answer that is not streamed."""
-        text = "".join(self.tokens(asked))
+        tool = called_tool(path, asked)
+        said = _call(path, tool) if tool else "".join(self.tokens(asked))
+        piece = _piece(path, asked, said, "tool_calls" if tool else "stop")
         if path not in _OPENAI:
-            return {**_piece(path, asked, text), "done": True, **self.counts(path, asked)}
-        piece = _piece(path, asked, text)
+            return {**piece, "done": True, **self.counts(path, asked)}
         choice = piece["choices"][0]
         if "delta" in choice:
             choice["message"] = {"role": "assistant", **choice.pop("delta")}
         return {**piece, "object": _object(path, ""), **self.counts(path, asked)}
 
     def tokens(self, asked: dict[str, Any]) -> Iterator[str]:
-        """Yield the tokens of an answer."""
+        """Yield the tokens of an answer, at least one."""
         wanted = asked.get("max_completion_tokens") or asked.get("max_tokens") or MAX_TOKENS
-        return (f"word{number} " for number in range(wanted))
+        return (f"word{number} " for number in range(max(1, wanted)))
 
     def counts(self, path: str, asked: dict[str, Any]) -> dict[str, Any]:
-        """Return the usage: a token for each word that was read and written."""
-        read = len(_prompt(asked).split())
-        written = len(list(self.tokens(asked)))
+        """Return the usage: a token for each word and image that was read and each word that was written."""
+        read = _size(asked.get("prompt")) + sum(map(_message_size, asked.get("messages") or []))
+        written = 1 if called_tool(path, asked) else len(list(self.tokens(asked)))
         if path not in _OPENAI:
             return {"prompt_eval_count": read, "eval_count": written}
         return {"usage": {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}}
 
 
-def _prompt(asked: dict[str, Any]) -> str:
-    messages = [message.get("content") for message in asked.get("messages") or []]
-    return " ".join(str(part) for part in (asked.get("prompt") or "", *messages))
+def called_tool(path: str, asked: dict[str, Any]) -> str | None:
+    """Return the name of the function that the answer calls: the one that must be called, or the first one offered."""
+    messages, choice = asked.get("messages") or [{}], asked.get("tool_choice")
+    tools = asked.get("tools") if "chat" in path else None
+    if not tools or choice == "none" or messages[-1].get("role") == "tool":
+        return None
+    wanted = choice if isinstance(choice, dict) else tools[0]
+    return str(wanted["function"]["name"])
+
+
+def _message_size(message: dict[str, Any]) -> int:
+    return _size(message.get("content")) + len(message.get("images") or ())
+
+
+def _size(content: Any) -> int:
+    """Return the words of a text, or of the parts of a content, where anything but a text counts as one word."""
+    if isinstance(content, list):
+        return sum(_size(part.get("text", "image")) for part in content)
+    return len(str(content or "").split())
+
+
+def _call(path: str, name: str) -> dict[str, Any]:
+    """Return the part of a message that calls a function without arguments."""
+    if path in _OPENAI:
+        called = {"name": name, "arguments": "{}"}
+        return {"tool_calls": [{"index": 0, "id": "call_0", "type": "function", "function": called}]}
+    return {"content": "", "tool_calls": [{"function": {"name": name, "arguments": {}}}]}
 
 
 def _object(path: str, kind: str) -> str:
@@ -112,16 +142,20 @@ def _object(path: str, kind: str) -> str:
     return f"{name}.{kind}" if kind and "chat" in path else name
 
 
-def _piece(path: str, asked: dict[str, Any], text: str) -> dict[str, Any]:
+def _piece(path: str, asked: dict[str, Any], said: str | dict[str, Any], finish: str | None = None) -> dict[str, Any]:
+    """Return one message of an answer; ``said`` is a text, or the call of a tool."""
     head = {"model": asked.get("model")}
+    message = {"content": said} if isinstance(said, str) else said
     match path:
         case "/api/generate":
-            return {**head, "response": text, "done": False}
+            return {**head, "response": said, "done": False}
         case "/api/chat":
-            return {**head, "message": {"role": "assistant", "content": text}, "done": False}
+            return {**head, "message": {"role": "assistant", **message}, "done": False}
         case "/v1/completions":
-            return {**head, "object": _object(path, "chunk"), "choices": [{"index": 0, "text": text}]}
-    return {**head, "object": _object(path, "chunk"), "choices": [{"index": 0, "delta": {"content": text}}]}
+            choice = {"index": 0, "text": said, "finish_reason": finish}
+            return {**head, "object": _object(path, "chunk"), "choices": [choice]}
+    choice = {"index": 0, "delta": message, "finish_reason": finish}
+    return {**head, "object": _object(path, "chunk"), "choices": [choice]}
 
 
 def _line(value: Any) -> bytes:
