@@ -20,15 +20,19 @@ MAX_FIELD = 1024
 """Bytes of all values of one field name together. Requirements: NODE-035."""
 
 MAX_BODY = 2**20
-"""Bytes of a request body. Requirements: NODE-036."""
+"""Bytes of a request body, unless a node is told otherwise. Requirements: NODE-036."""
 
 
 @dataclass(frozen=True, slots=True)
 class NodeRules:
-    """Which models a node serves, and whose badges it takes (an Ed25519 public key of 32 bytes)."""
+    """Which models a node serves, whose badges it takes (an Ed25519 public key of 32 bytes), and its longest body.
+
+    A ``max_body`` in bytes above :data:`MAX_BODY` departs from NODE-036: see NODE-D21.
+    """
 
     models: Collection[str]
     badge_public_key: bytes
+    max_body: int = MAX_BODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,8 @@ def validate_head(head: RequestHead, rules: NodeRules) -> badges.Badge:
     badge = badges.decode_text((field_value(head.fields, badges.FIELD_NAME) or b"").decode("latin-1"))
     badges.require_signature(badge, rules.badge_public_key)
     declared = declared_length(head)
-    require_node((declared or 0) <= MAX_BODY, "body.long", "content-length", f"at most {MAX_BODY} bytes")
+    limit = rules.max_body
+    require_node((declared or 0) <= limit, "body.long", "content-length", f"at most {limit} bytes")
     return badge
 
 
@@ -69,7 +74,7 @@ def validate_body(head: RequestHead, body: bytes, badge: badges.Badge, rules: No
     Raises as :func:`validate_head` does.
     """
     require_node(bool(body), "body.empty", "body", "a JSON object")
-    require_node(len(body) <= MAX_BODY, "body.long", "body", f"at most {MAX_BODY} bytes")
+    require_node(len(body) <= rules.max_body, "body.long", "body", f"at most {rules.max_body} bytes")
     declared = declared_length(head)
     require_node(declared == len(body), "body.length", "content-length", "the length of the body")
     path = head.path.decode("latin-1")
@@ -118,9 +123,10 @@ def _with_usage(path: str, value: dict[str, Any], body: bytes) -> bytes:
     options = value.get("stream_options") or {}
     if not path.startswith("/v1/") or value.get("stream") is not True or options.get("include_usage") is True:
         return body
+    wanted = b'{"include_usage":true}'
     text = body.decode()
-    wanted = '{"include_usage":true}'
     if span := member_span(text, "stream_options"):
-        return (text[: span[0]] + wanted + text[span[1] :]).encode()
-    end = text.rindex("}")
-    return (f'{text[:end]},"stream_options":{wanted}{text[end:]}').encode()
+        start, end = (len(text[:place].encode()) for place in span)
+        return b"".join((body[:start], wanted, body[end:]))
+    end = body.rindex(b"}")
+    return b"".join((body[:end], b',"stream_options":', wanted, body[end:]))

@@ -1,7 +1,8 @@
 """The compute node: the front end that passes sealed requests to workers, and tells the router that it is there.
 
 Run it as ``python -m openpcc_ref.services.node`` with the configuration ``{"secret_key": hex of 32 bytes, "models":
-[…], "tags": […], "badge_public_key": hex, "engine_url": …}`` and, for a node that registers itself, ``"router_url"``.
+[…], "tags": […], "badge_public_key": hex, "engine_url": …}``; for a node that registers itself also ``"router_url"``,
+and for one that takes longer bodies than deployed nodes do ``"max_body"``, up to 64 MiB.
 It follows the texts where deployed nodes differ. Requirements: NODE-001 to NODE-015, NODE-055 to NODE-064, RTR-087,
 RTR-088.
 """
@@ -18,6 +19,7 @@ import anyio
 
 from openpcc_ref.compute_messages import COMPUTE_SUITE
 from openpcc_ref.compute_node import (
+    MAX_BODY,
     Footer,
     Header,
     NodeRules,
@@ -53,6 +55,9 @@ from openpcc_ref.sources import Clock, RandomSource, system_clock, system_random
 
 HEARTBEAT_S = 60.0
 """Pause between heartbeats, in seconds. Requirements: RTR-087."""
+
+LARGEST_BODY = 64 * 2**20
+"""Bytes of a body that a node can be told to take: what the texts promise. Requirements: NODE-036 (NODE-D21)."""
 
 UNOPENED = "failed to decapsulate encrypted request"
 INTERNAL = "internal server error"
@@ -95,7 +100,8 @@ class Node(Service):
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         settings = Settings(config)
-        rules = NodeRules(settings.texts("models"), settings.hex_bytes("badge_public_key", 32))
+        max_body = settings.integer("max_body", 1, LARGEST_BODY) if settings.has("max_body") else MAX_BODY
+        rules = NodeRules(settings.texts("models"), settings.hex_bytes("badge_public_key", 32), max_body)
         secret_key = settings.hex_bytes("secret_key", kem(COMPUTE_SUITE.kem_id).nsk)
         worker = WorkerSettings(secret_key, rules, settings.url("engine_url"))
         router_url = settings.url("router_url") if settings.has("router_url") else None

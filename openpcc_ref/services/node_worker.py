@@ -37,7 +37,6 @@ from openpcc_ref.compute_messages import (
     response_encoder,
 )
 from openpcc_ref.compute_node import (
-    MAX_BODY,
     EngineRequest,
     Footer,
     Header,
@@ -65,8 +64,8 @@ EXIT_FAILED = 1
 SEALED_CHUNK = 532
 """Bytes of a sealed chunk with its length, at most. Requirements: NODE-061."""
 
-_MAX_MESSAGE = 2 * MAX_BODY
-"""Bytes of a sealed request that are held: the largest body with its head and padding."""
+_MAX_BESIDE_BODY = 2**20
+"""Bytes of a sealed request beside its body: head, padding, framing."""
 
 Output = Callable[[bytes], Awaitable[None]]
 
@@ -94,6 +93,7 @@ class WorkerSettings:
             "secret_key": self.secret_key.hex(),
             "models": sorted(self.rules.models),
             "badge_public_key": self.rules.badge_public_key.hex(),
+            "max_body": self.rules.max_body,
             "engine_url": self.engine_url,
             "step_s": self.step_s,
             "form": parameters.form,
@@ -105,7 +105,7 @@ class WorkerSettings:
     @staticmethod
     def from_json(members: Mapping[str, Any]) -> tuple[WorkerSettings, Parameters]:
         """Return what such a line says."""
-        rules = NodeRules(members["models"], bytes.fromhex(members["badge_public_key"]))
+        rules = NodeRules(members["models"], bytes.fromhex(members["badge_public_key"]), members["max_body"])
         secret_key = bytes.fromhex(members["secret_key"])
         settings = WorkerSettings(secret_key, rules, members["engine_url"], members["step_s"])
         key = bytes.fromhex(members["encapsulated_key"])
@@ -142,7 +142,7 @@ class Worker:
 
     async def open(self, message: AsyncIterator[bytes]) -> tuple[RequestHead, bytes, ReceiverContext, Rejected | None]:
         """Return head and body of the request, and what broke its body after the head had been opened."""
-        inner = InnerRequest()
+        inner = InnerRequest(self.settings.rules.max_body)
         broken = None
         try:
             opener = self.opener()
@@ -156,12 +156,13 @@ class Worker:
             broken = rejected
         if inner.head is None:
             raise Unopened
-        return inner.head, bytes(inner.body), opener.context, broken
+        return inner.head, inner.take_body(), opener.context, broken
 
     def opener(self) -> RequestOpener:
         """Return what opens the request. Requirements: NODE-006, NODE-007."""
         key, form = self.parameters.encapsulated_key, self.parameters.form
-        return RequestOpener(key, self.settings.secret_key, form, max_whole=_MAX_MESSAGE)
+        max_whole = self.settings.rules.max_body + _MAX_BESIDE_BODY
+        return RequestOpener(key, self.settings.secret_key, form, max_whole=max_whole)
 
     def validate(self, head: RequestHead, body: bytes, broken: Rejected | None) -> EngineRequest:
         """Return what the engine gets, or refuse. Requirements: NODE-020 to NODE-043."""
@@ -237,9 +238,10 @@ class Worker:
 
 
 class InnerRequest:
-    """The request inside, as far as it has been opened. Of a body that is too long only the beginning is kept."""
+    """The request inside, as far as it has been opened. Of a body above ``max_body`` only the beginning is kept."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_body: int) -> None:
+        self._max_body = max_body
         self.head: RequestHead | None = None
         self.body = bytearray()
         self._decoder = RequestDecoder()
@@ -256,11 +258,16 @@ class InnerRequest:
         """Say that this was all of it."""
         self._take(self._decoder.finish())
 
+    def take_body(self) -> bytes:
+        """Return the body and hold it no longer."""
+        body, self.body = bytes(self.body), bytearray()
+        return body
+
     def _take(self, events: Iterable[Event]) -> None:
         for event in events:
             if isinstance(event, RequestHead):
                 self.head = event
-            elif isinstance(event, Content) and len(self.body) <= MAX_BODY:
+            elif isinstance(event, Content) and len(self.body) <= self._max_body:
                 self.body += event.data
 
 

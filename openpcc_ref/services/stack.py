@@ -29,7 +29,7 @@ from openpcc_ref.services.gateway import Gateway
 from openpcc_ref.services.health_checker import HealthChecker
 from openpcc_ref.services.launch import Service
 from openpcc_ref.services.ledger import Ledger
-from openpcc_ref.services.node import Node
+from openpcc_ref.services.node import LARGEST_BODY, Node
 from openpcc_ref.services.node_worker import WorkerSettings
 from openpcc_ref.services.nonce_lock import NonceLockService
 from openpcc_ref.services.nonce_lock_client import NonceLockClient
@@ -56,13 +56,18 @@ class Watcher:
 
 @dataclass(frozen=True, slots=True)
 class StackSettings:
-    """What a stack consists of. ``prepaid`` is the amount in the one account, ``idle`` the workers kept per node."""
+    """What a stack consists of.
+
+    ``prepaid`` is the amount in the one account, ``idle`` the workers kept per node, ``max_body`` the bytes that a
+    node takes (NODE-D21).
+    """
 
     currency_key: PrivateKey
     models: tuple[str, ...] = ("llama3.2:1b",)
     nodes: int = 2
     idle: int = 1
     prepaid: int = 1_000_000
+    max_body: int = LARGEST_BODY
     engine: Engine = field(default_factory=Engine)
     engine_url: str | None = None
     """A server to use in place of ``engine``."""
@@ -172,7 +177,7 @@ class _Builder:
         """Start the nodes, and wait until requests may go to them."""
         engine_url = self._settings.engine_url or await self._serve("node", "engine", self._settings.engine)
         events = await self._running.enter_async_context(self._listen("node", "router", router.handle))
-        rules = NodeRules(self._settings.models, badge_public_key)
+        rules = NodeRules(self._settings.models, badge_public_key, self._settings.max_body)
         keys = {}
         for number in range(self._settings.nodes):
             pair = kem(COMPUTE_SUITE.kem_id).derive_key_pair(self._settings.random(32))
