@@ -61,6 +61,7 @@ class Connection:
 
     def __init__(self, wire: Wire, host: bytes) -> None:
         self._wire = wire
+        self._informational: list[tuple[int, Fields]] = []
         self.host = host
 
     @property
@@ -104,15 +105,15 @@ class Connection:
         self._wire.abort()
 
     async def response(self) -> IncomingResponse:
-        """Wait for the head of the final response. Raises :class:`Http1Error`."""
-        informational: list[tuple[int, Fields]] = []
+        """Wait for the head of the final response. Raises :class:`Http1Error`; after a timeout one can wait again."""
         while True:
             event = await self._wire.next_event("response head", "an HTTP/1.1 response")
             if isinstance(event, h11.Response):
-                return IncomingResponse(self._wire, event, tuple(informational))
+                early, self._informational = tuple(self._informational), []
+                return IncomingResponse(self._wire, event, early)
             if not isinstance(event, h11.InformationalResponse):
                 raise Http1Error(Failure.CLOSED, where="response head", expected="an HTTP/1.1 response")
-            informational.append((event.status_code, lines(event.headers)))
+            self._informational.append((event.status_code, lines(event.headers)))
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ import anyio
 from openpcc_ref.http1 import (
     Chunk,
     Connection,
+    Failure,
     Fields,
     Http1Error,
     IncomingRequest,
@@ -41,6 +42,7 @@ class Upstream:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._gone = False
+        self._sent = 0
 
     @property
     def host(self) -> bytes:
@@ -65,11 +67,17 @@ class Upstream:
         await self._connection.abort()
 
     async def response(self) -> IncomingResponse:
-        """Wait for the response head. Raises :class:`UpstreamFailed`."""
-        try:
-            return await self._connection.response()
-        except Http1Error as error:
-            raise UpstreamFailed(error) from error
+        """Wait for the response head; as long as the request goes on, so does the wait.
+
+        Raises :class:`UpstreamFailed`.
+        """
+        while True:
+            sent = self._sent
+            try:
+                return await self._connection.response()
+            except Http1Error as error:
+                if error.failure is not Failure.TIMEOUT or self._sent == sent:
+                    raise UpstreamFailed(error) from error
 
     async def content(self, response: IncomingResponse) -> AsyncIterator[Chunk]:
         """Yield the response content as it arrives. Raises :class:`UpstreamFailed` when it breaks off."""
@@ -87,6 +95,8 @@ class Upstream:
             await send()
         except Http1Error:
             self._gone = True
+        else:
+            self._sent += 1
 
 
 @asynccontextmanager
