@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from openpcc_ref.protobuf import credit_pb2 as openpcc_dot_credit__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16openpcc/authbank.proto\x12\x07openpcc\x1a\x14openpcc/credit.proto\"c\n\x15\x41uthWithdrawalRequest\x12\x0f\n\x07\x61pi_key\x18\x01 \x01(\t\x12 \n\x05value\x18\x02 \x01(\x0b\x32\x11.openpcc.Currency\x12\x17\n\x0f\x62linded_message\x18\x03 \x01(\x0c\"P\n\x16\x41uthWithdrawalResponse\x12\x17\n\x0f\x62lind_signature\x18\x01 \x01(\x0c\x12\x1d\n\x05\x62\x61\x64ge\x18\x02 \x01(\x0b\x32\x0e.openpcc.Badge\"E\n\x11\x41uthRefundRequest\x12\x0f\n\x07\x61pi_key\x18\x01 \x01(\t\x12\x1f\n\x06\x63redit\x18\x02 \x01(\x0b\x32\x0f.openpcc.Credit\"E\n\x05\x42\x61\x64ge\x12)\n\x0b\x63redentials\x18\x01 \x01(\x0b\x32\x14.openpcc.Credentials\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"\x1d\n\x0b\x43redentials\x12\x0e\n\x06models\x18\x01 \x01(\x0c\x62\x08\x65\x64itionsp\xe8\x07')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16openpcc/authbank.proto\x12\x07openpcc\x1a\x14openpcc/credit.proto\"c\n\x15\x41uthWithdrawalRequest\x12\x0f\n\x07\x61pi_key\x18\x01 \x01(\t\x12 \n\x05value\x18\x02 \x01(\x0b\x32\x11.openpcc.Currency\x12\x17\n\x0f\x62linded_message\x18\x03 \x01(\x0c\"P\n\x16\x41uthWithdrawalResponse\x12\x17\n\x0f\x62lind_signature\x18\x01 \x01(\x0c\x12\x1d\n\x05\x62\x61\x64ge\x18\x02 \x01(\x0b\x32\x0e.openpcc.Badge\"E\n\x11\x41uthRefundRequest\x12\x0f\n\x07\x61pi_key\x18\x01 \x01(\t\x12\x1f\n\x06\x63redit\x18\x02 \x01(\x0b\x32\x0f.openpcc.Credit\"E\n\x05\x42\x61\x64ge\x12)\n\x0b\x63redentials\x18\x01 \x01(\x0b\x32\x14.openpcc.Credentials\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"\x1d\n\x0b\x43redentials\x12\x0e\n\x06models\x18\x01 \x01(\x0c\"\xe2\x01\n\x12\x41uthConfigResponse\x12\x12\n\nrouter_url\x18\x02 \x01(\t\x12\x10\n\x08\x62\x61nk_url\x18\x03 \x01(\t\x12#\n\x06relays\x18\x05 \x03(\x0b\x32\x13.openpcc.OHTTPRelay\x12 \n\x18ohttp_key_configs_bundle\x18\x07 \x01(\x0c\x12\x1b\n\x13\x63urrency_key_bundle\x18\x08 \x01(\x0c\x12\x30\n\x0fidentity_policy\x18\t \x01(\x0b\x32\x17.openpcc.IdentityPolicyJ\x04\x08\x01\x10\x02J\x04\x08\x04\x10\x05J\x04\x08\x06\x10\x07\"\x19\n\nOHTTPRelay\x12\x0b\n\x03url\x18\x01 \x01(\t\"r\n\x0eIdentityPolicy\x12\x13\n\x0boidc_issuer\x18\x01 \x01(\t\x12\x19\n\x11oidc_issuer_regex\x18\x02 \x01(\t\x12\x14\n\x0coidc_subject\x18\x03 \x01(\t\x12\x1a\n\x12oidc_subject_regex\x18\x04 \x01(\tb\x08\x65\x64itionsp\xe8\x07')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,4 +42,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BADGE']._serialized_end=380
   _globals['_CREDENTIALS']._serialized_start=382
   _globals['_CREDENTIALS']._serialized_end=411
+  _globals['_AUTHCONFIGRESPONSE']._serialized_start=414
+  _globals['_AUTHCONFIGRESPONSE']._serialized_end=640
+  _globals['_OHTTPRELAY']._serialized_start=642
+  _globals['_OHTTPRELAY']._serialized_end=667
+  _globals['_IDENTITYPOLICY']._serialized_start=669
+  _globals['_IDENTITYPOLICY']._serialized_end=783
 # @@protoc_insertion_point(module_scope)

@@ -1,8 +1,11 @@
-"""The AuthBank's money endpoints: credits and attestation tokens for prepaid accounts, and credits back.
+"""The AuthBank: configuration of clients, credits and attestation tokens for prepaid accounts, and credits back.
 
 Run it as ``python -m openpcc_ref.services.authbank`` with the configuration of a bank and ``"badge_seed": hex,
-"accounts": [{"api_key", "organisation", "user", "active_until", "prepaid", "models"}]``. Configuration of clients
-(``GET /api/config``) is not part of it. Requirements: AUTH-003 to AUTH-008, AUTH-018 to AUTH-031, PAY-060 to PAY-064.
+"accounts": [{"api_key", "organisation", "user", "active_until", "prepaid", "models"}]``. For ``GET /api/config`` it
+also needs ``"client_config": {"router_url", "bank_url", "relays": [URL], "ohttp_key_configs_bundle": hex,
+"currency_key_bundle": hex}``, with bundles that somebody else has signed, and may have ``"identity_policy"`` in it;
+without, there is no such path. Requirements: AUTH-003 to AUTH-008, AUTH-010, AUTH-016, AUTH-018 to AUTH-031, PAY-060 to
+PAY-064.
 """
 
 from __future__ import annotations
@@ -10,13 +13,14 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Self
 
 from openpcc_ref.badges import Badge, sign_badge
 from openpcc_ref.banking import accounts, authbank_messages
 from openpcc_ref.banking.authbank_messages import KEY_FIELD, AuthRefund, AuthSignature, AuthWithdrawal
+from openpcc_ref.banking.client_config import ClientConfig, IdentityPolicy, encode_client_config
 from openpcc_ref.banking.errors import BankingRejected
 from openpcc_ref.banking.spends import crediting, digest
 from openpcc_ref.credits.currency import CurrencyValue
@@ -41,6 +45,8 @@ STATUSES = {
 
 MAX_PREPAID = 2**62
 
+CONFIG_PATH = b"/api/config"
+
 
 @dataclass(frozen=True, slots=True)
 class Customer:
@@ -63,8 +69,16 @@ class Customer:
 class AuthBank(SpendingService):
     """An AuthBank for some customers. ``badge_seed`` is an Ed25519 seed of 32 bytes."""
 
-    def __init__(self, *args: Any, customers: Iterable[Customer], badge_seed: bytes, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        customers: Iterable[Customer],
+        badge_seed: bytes,
+        client_config: ClientConfig | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
+        self.client_config = client_config
         self.customers = {customer.api_key.encode(): customer for customer in customers}
         self.badge_seed = badge_seed
         for customer in self.customers.values():
@@ -78,20 +92,39 @@ class AuthBank(SpendingService):
         ledger = Ledger(settings.optional_text("database"))
         customers = [_read_customer(account) for account in settings.objects("accounts")]
         badge_seed = settings.hex_bytes("badge_seed", 32)
+        client_config = _read_client_config(settings.object("client_config")) if settings.has("client_config") else None
         settings.end()
-        return cls(key, nonce_lock, ledger, customers=customers, badge_seed=badge_seed, allow_test_key=allow_test_key)
+        return cls(
+            key,
+            nonce_lock,
+            ledger,
+            customers=customers,
+            badge_seed=badge_seed,
+            client_config=client_config,
+            allow_test_key=allow_test_key,
+        )
 
     def routes(self) -> Mapping[bytes, Route]:
         return {
+            **({CONFIG_PATH: self.answer_config} if self.client_config is not None else {}),
             b"/api/auth": self.answer_withdrawal,
             b"/api/attestationRequest": self.answer_attestation,
             b"/api/refund": self.answer_refund,
         }
 
+    def method_of(self, request: IncomingRequest) -> bytes:
+        return b"GET" if request.target.partition(b"?")[0] == CONFIG_PATH else b"POST"
+
     def status_of(self, rejected: Rejected) -> int:
         return STATUSES.get(rejected.code, 400)
 
     # -- messages ----------------------------------------------------------------------------------------------------
+
+    async def answer_config(self, request: IncomingRequest, content: bytes) -> bytes:
+        """Answer ``/api/config``, the same to all customers and at all times. Requirements: AUTH-010, AUTH-016."""
+        self.customer_of(request)
+        assert self.client_config is not None
+        return encode_client_config(self.client_config)
 
     async def answer_withdrawal(self, request: IncomingRequest, content: bytes) -> bytes:
         """Answer ``/api/auth``."""
@@ -225,6 +258,24 @@ def _read_customer(settings: Settings) -> Customer:
     )
     settings.end()
     return customer
+
+
+def _read_client_config(settings: Settings) -> ClientConfig:
+    policy = None
+    if settings.has("identity_policy"):
+        names = settings.object("identity_policy")
+        policy = IdentityPolicy(**{name.name: names.optional_text(name.name) for name in fields(IdentityPolicy)})
+        names.end()
+    config = ClientConfig(
+        router_url=settings.url("router_url"),
+        bank_url=settings.url("bank_url"),
+        relays=tuple(settings.urls("relays")),
+        ohttp_key_configs_bundle=settings.hex_bytes("ohttp_key_configs_bundle"),
+        currency_key_bundle=settings.hex_bytes("currency_key_bundle"),
+        identity_policy=policy,
+    )
+    settings.end()
+    return config
 
 
 if __name__ == "__main__":

@@ -31,11 +31,13 @@ class Settings:
 
     def url(self, name: str) -> str:
         """Take an absolute http or https URL."""
-        value = self._take(name, str, "a URL")
-        parts = urlsplit(value)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
-        _require(usable, "value", self._path(name), "an absolute http or https URL")
-        return value
+        return _url(self._take(name, str, "a URL"), self._path(name))
+
+    def urls(self, name: str) -> list[str]:
+        """Take a list of at least one such URL."""
+        values = self.texts(name)
+        _require(bool(values), "value", self._path(name), "at least one URL")
+        return [_url(value, f"{self._path(name)}[{index}]") for index, value in enumerate(values)]
 
     def integer(self, name: str, low: int, high: int) -> int:
         """Take a number in a closed range."""
@@ -51,14 +53,15 @@ class Settings:
         )
         return value
 
-    def hex_bytes(self, name: str, length: int) -> bytes:
-        """Take ``length`` bytes in hexadecimal."""
+    def hex_bytes(self, name: str, length: int | None = None) -> bytes:
+        """Take ``length`` bytes in hexadecimal, or any number but none of them."""
         text = self._take(name, str, "a string of hexadecimal digits")
         try:
             value = bytes.fromhex(text)
         except ValueError:
             value = b""
-        _require(len(value) == length, "value", self._path(name), f"{length} bytes in hexadecimal")
+        wanted = len(value) == length if length is not None else bool(value)
+        _require(wanted, "value", self._path(name), f"{length or 'some'} bytes in hexadecimal")
         return value
 
     def hex_integer(self, name: str) -> int:
@@ -124,6 +127,16 @@ class Settings:
 
     def _path(self, name: str) -> str:
         return f"{self._where}.{name}"
+
+
+def _url(text: str, where: str) -> str:
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        usable = False
+    _require(usable, "value", where, "an absolute http or https URL")
+    return text
 
 
 def _require(holds: bool, fault: str, where: str, expected: str) -> None:

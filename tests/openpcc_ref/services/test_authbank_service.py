@@ -1,4 +1,4 @@
-"""The AuthBank's money endpoints: credits, attestation tokens and refunds for prepaid accounts."""
+"""The AuthBank: configuration, credits, attestation tokens and refunds for prepaid accounts."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from openpcc_ref.badges import Badge, require_signature, sign_badge
 from openpcc_ref.banking import authbank_messages, messages
 from openpcc_ref.banking.accounts import AccountToken
 from openpcc_ref.banking.authbank_messages import KEY_FIELD, AuthRefund, AuthWithdrawal
+from openpcc_ref.banking.client_config import ClientConfig, IdentityPolicy, encode_client_config
 from openpcc_ref.banking.messages import Deposit
 from openpcc_ref.credits import ATTESTATION, BlindSignRequest, Credit, CurrencyValue, PendingCredit, currency
-from openpcc_ref.http1 import Fields, exchange
+from openpcc_ref.http1 import Fields, exchange, field_value
 from openpcc_ref.protobuf.error_pb2 import Error
 from openpcc_ref.services.authbank import AuthBank, Customer
+from openpcc_ref.services.config import ConfigRejected
 from openpcc_ref.services.ledger import Ledger
 from openpcc_ref.services.nonce_lock_client import NonceLockClient
 
@@ -236,3 +238,94 @@ def test_a_configuration_makes_the_same_service() -> None:
     )
     assert service.ledger.balance(service.customers[b"k"].account_id) == 5
     assert "'k'" not in repr(service.customers[b"k"])
+
+
+CLIENT_CONFIG = ClientConfig("http://r.test", "http://b.test", ("http://relay.test",), b"\xaa", b"\xbb")
+
+
+async def get(url: str, path: str, fields: Fields) -> tuple[int, bytes | None, bytes]:
+    response, content = await exchange(url, b"GET", path.encode(), fields)
+    return response.status, field_value(response.fields, b"content-type"), content
+
+
+async def test_the_configuration_is_the_same_for_all_customers(counter: Counter) -> None:
+    counter.service.client_config = CLIENT_CONFIG
+    dated = (b"x-currency-date", b"Mon, 23 Nov 2026 04:00:00 GMT")
+    answers = {
+        await get(counter.url, "/api/config", ((KEY_FIELD, key.encode()), *more))
+        for key in (KEY_OF_ALICE, KEY_OF_BOB)
+        for more in ((), (dated,))
+    }
+    assert answers == {(200, b"application/octet-stream", encode_client_config(CLIENT_CONFIG))}
+
+
+async def test_the_configuration_is_for_customers(counter: Counter) -> None:
+    counter.service.client_config = CLIENT_CONFIG
+    for fields in ((), ((KEY_FIELD, b"nobody"),), ((KEY_FIELD, b"Bearer " + KEY_OF_ALICE.encode()),)):
+        status, _, content = await get(counter.url, "/api/config", fields)
+        assert (status, b"relay.test" in content) == (401, False)
+        assert "invalid API key" in Error.FromString(content).Message
+    counter.clock.now += timedelta(days=2)
+    assert (await get(counter.url, "/api/config", counter.fields()))[0] == 401
+
+
+async def test_the_configuration_is_asked_for_with_get(counter: Counter) -> None:
+    counter.service.client_config = CLIENT_CONFIG
+    assert (await post(counter.url, "/api/config", b"", counter.fields()))[0] == 405
+    assert (await get(counter.url, "/api/auth", counter.fields()))[0] == 405
+
+
+async def test_without_a_configuration_there_is_no_such_path(counter: Counter) -> None:
+    assert (await get(counter.url, "/api/config", counter.fields()))[0] == 404
+
+
+SERVICE_CONFIG = {
+    "currency_key": {"p": f"{KEY.p:x}", "q": f"{KEY.q:x}"},
+    "allow_test_key": True,
+    "nonce_lock_url": "http://127.0.0.1:9",
+    "badge_seed": SEED.hex(),
+    "accounts": [
+        {
+            "api_key": "k",
+            "organisation": "o",
+            "user": "u",
+            "active_until": "2030-01-01T00:00:00Z",
+            "prepaid": 1,
+            "models": ["m"],
+        }
+    ],
+}
+GIVEN = {
+    "router_url": "http://r.test",
+    "bank_url": "http://b.test",
+    "relays": ["http://relay.test"],
+    "ohttp_key_configs_bundle": "aa",
+    "currency_key_bundle": "bb",
+}
+
+
+def test_the_configuration_comes_from_the_services_own() -> None:
+    assert AuthBank.from_config(SERVICE_CONFIG).client_config is None
+    assert AuthBank.from_config({**SERVICE_CONFIG, "client_config": GIVEN}).client_config == CLIENT_CONFIG
+    policy = {"oidc_issuer": "i", "oidc_subject_regex": "s"}
+    service = AuthBank.from_config({**SERVICE_CONFIG, "client_config": {**GIVEN, "identity_policy": policy}})
+    assert service.client_config == replace(CLIENT_CONFIG, identity_policy=IdentityPolicy(**policy))
+
+
+@pytest.mark.parametrize(
+    ("edit", "where"),
+    [
+        ({"relays": []}, "relays"),
+        ({"relays": ["relay.test"]}, "relays[0]"),
+        ({"relays": "http://relay.test"}, "relays"),
+        ({"router_url": "http://["}, "router_url"),
+        ({"currency_key_bundle": ""}, "currency_key_bundle"),
+        ({"currency_key_bundle": "b"}, "currency_key_bundle"),
+        ({"identity_policy": {"issuer": "i"}}, "identity_policy"),
+        ({"relay": "http://relay.test"}, ""),
+    ],
+)
+def test_a_configuration_that_is_not_one(edit: dict[str, object], where: str) -> None:
+    with pytest.raises(ConfigRejected) as rejected:
+        AuthBank.from_config({**SERVICE_CONFIG, "client_config": {**GIVEN, **edit}})
+    assert rejected.value.where == f"config.client_config.{where}".rstrip(".")
