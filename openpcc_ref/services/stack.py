@@ -86,6 +86,7 @@ class Stack:
     badge_public_key: bytes
     api_key: str = field(repr=False)
     models: tuple[str, ...] = ()
+    max_body: int = LARGEST_BODY
     node_keys: Mapping[str, bytes] = field(default_factory=dict)
     """Public key by node id: what evidence would prove."""
 
@@ -170,6 +171,7 @@ class _Builder:
             badge_public_key,
             api_key,
             settings.models,
+            settings.max_body,
             node_keys,
         )
 

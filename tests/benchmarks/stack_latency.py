@@ -56,6 +56,7 @@ async def served(nodes: int) -> AsyncIterator[Stack]:
                 bytes.fromhex(told["badge_public_key"]),
                 told["api_key"],
                 tuple(told["models"]),
+                told["max_body"],
                 {node["id"]: bytes.fromhex(node["public_key"]) for node in told["nodes"]},
             )
         finally:

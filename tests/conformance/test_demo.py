@@ -159,22 +159,25 @@ def running(pids: list[str]) -> list[str]:
 @pytest.mark.skipif(sys.platform != "linux", reason="reads processes from /proc")
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 async def test_serve_says_where_it_serves_and_leaves_nothing_behind(ending: signal.Signals) -> None:
-    command = [sys.executable, "-m", "conformance", "serve", "--nodes", "1", "--model", "mine", "--json"]
+    command = [sys.executable, "-m", "conformance", "serve", "--nodes", "1", "--model", "mine"]
+    command += ["--max-body", "1000", "--json"]
     async with await anyio.open_process(command) as process:
         assert process.stdout is not None
         with anyio.fail_after(60):
             line = await BufferedByteReceiveStream(process.stdout).receive_until(b"\n", 65536)
         described = json.loads(line)
         assert described["models"] == ["mine"]
+        assert described["max_body"] == 1000
         assert len(described["nodes"]) == 1
         response, _ = await exchange(described["urls"]["router"], b"GET", b"/ping")
         assert response.status == 200
-        workers = children(process.pid)
-        assert workers
+        zygotes = children(process.pid)
+        workers = [worker for zygote in zygotes for worker in children(int(zygote))]
+        assert zygotes
         process.send_signal(ending)
         with anyio.fail_after(30):
             assert await process.wait() == 0
-    assert running(workers) == []
+    assert running([*zygotes, *workers]) == []
     for url in described["urls"].values():
         with pytest.raises(Http1Error):
             await exchange(url)
