@@ -124,7 +124,7 @@ def _with_usage(path: str, value: dict[str, Any], body: bytes) -> bytes:
     if not path.startswith("/v1/") or value.get("stream") is not True or options.get("include_usage") is True:
         return body
     wanted = b'{"include_usage":true}'
-    text = body.decode()
+    text = body.decode() if "stream_options" in value else "{}"
     if span := member_span(text, "stream_options"):
         start, end = (len(text[:place].encode()) for place in span)
         return b"".join((body[:start], wanted, body[end:]))

@@ -67,6 +67,9 @@ SEALED_CHUNK = 532
 _MAX_BESIDE_BODY = 2**20
 """Bytes of a sealed request beside its body: head, padding, framing."""
 
+_PIECE = 65536
+"""Bytes of plaintext that are decoded at a time, so that a long message is not held in one more copy."""
+
 Output = Callable[[bytes], Awaitable[None]]
 
 
@@ -252,7 +255,8 @@ class InnerRequest:
         while self.head is None and start < len(plaintext):
             self._take(self._decoder.feed(plaintext[start : start + 1]))
             start += 1
-        self._take(self._decoder.feed(plaintext[start:]))
+        for cut in range(start, len(plaintext), _PIECE):
+            self._take(self._decoder.feed(plaintext[cut : cut + _PIECE]))
 
     def finish(self) -> None:
         """Say that this was all of it."""
