@@ -149,7 +149,12 @@ class Opened:
     chunks: tuple[bytes, ...]
     """Plaintext of each chunk but an empty final one; the whole message in unchunked form."""
     response: Response
-    refund: CurrencyValue | None
+    answer: Answer
+
+    @property
+    def refund(self) -> CurrencyValue | None:
+        """The reported refund. A violation, if it cannot be read, for those who ask. Requirements: NODE-010."""
+        return self.answer.refund
 
     @property
     def status(self) -> int:
@@ -175,7 +180,7 @@ def open_answer(answer: Answer, context: ReceiverContext) -> Opened:
         response = decode_response(b"".join(chunks))
     except Rejected as rejected:
         raise Violation("a Binary HTTP response inside", str(rejected)) from rejected
-    return Opened(answer.form, answer.content[: context.nonce_length], tuple(chunks), response, answer.refund)
+    return Opened(answer.form, answer.content[: context.nonce_length], tuple(chunks), response, answer)
 
 
 def expect_refused(answer: Answer, what: str) -> None:
