@@ -12,7 +12,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Any, Protocol
 
@@ -27,6 +27,13 @@ _LAST_WORDS = 2_000
 
 _ENDING_S = 0.5
 """How long a program that went silent has to be seen ending, in seconds."""
+
+
+_LISTENED = 2**20
+"""How many bytes at the end of standard error are looked at for what must not be there."""
+
+_LISTENING_S = 0.02
+"""How long standard output is listened to: what comes is there already."""
 
 
 class TargetFailed(Exception):
@@ -189,6 +196,16 @@ class LaunchedTarget:
         if code is None:
             return ""
         return f" (killed by signal {-code})" if code < 0 else f" (exit status {code})"
+
+    async def said(self) -> bytes:
+        """Return the end of what the program has written to standard error, and what it has written to standard output since this was last asked."""
+        words = self._words.fileno()  # a seek would move the program's own place in the file
+        parts = [os.pread(words, _LISTENED, max(0, os.fstat(words).st_size - _LISTENED))]
+        if self._process is not None and self._process.stdout is not None:
+            with anyio.move_on_after(_LISTENING_S), suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+                while True:
+                    parts.append(await self._process.stdout.receive())
+        return b"\n".join(parts)
 
     def _last_words(self) -> str:
         size = self._words.seek(0, os.SEEK_END)

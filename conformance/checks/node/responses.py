@@ -1,0 +1,251 @@
+"""Sealed responses: their form, their chunks, when they leave, and what becomes of an engine that fails."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anyio
+
+from conformance.peers.node import NodeWorld
+from conformance.peers.node_engine import JSON, PATHS, pieces, saying, stream_fields, streaming, whole
+from conformance.peers.node_message import Answer, Opened, joined, open_answer
+from conformance.peers.scripted import Received
+from conformance.registry import check
+from conformance.verdicts import Violation, expect
+from openpcc_ref.compute_messages import ENCODED_CHUNK, Form
+from openpcc_ref.credits.currency import exact
+from openpcc_ref.http1 import Fields, Responder
+
+_KNOWN, _INDETERMINATE = 1, 3
+"""Framing indicators of Binary HTTP responses. RFC 9292 section 3."""
+
+_PAID = 200
+
+
+async def _streamed(world: NodeWorld, parts: Sequence[bytes]) -> Opened:
+    """Ask for a stream while the engine sends these pieces."""
+    world.engine.answer = streaming(parts)
+    return await world.ask(world.request(body=world.body(stream=True)))
+
+
+@check(
+    id="node.responses.form",
+    requirements=["MSG-072", "NODE-061", "MSG-071"],
+    title="The form of a response is that of the message inside, and a stream is chunked",
+    needs=["node.engine"],
+)
+async def form(world: NodeWorld) -> None:
+    """An answer with a length, a stream, and a refusal: of known length and sealed whole, or of indeterminate length
+    and sealed in chunks. The form of the request does not matter."""
+    for asked in Form:
+        world.engine.answer = saying(whole(PATHS[0]))
+        for opened, what in (
+            (await world.ask(world.request(asked), asked), "an answer with a length"),
+            (await world.ask(world.request(asked, body=b"{}"), asked), "a refusal"),
+        ):
+            _expect_matching(opened, what)
+        world.engine.answer = streaming(pieces(PATHS[0]))
+        streamed = await world.ask(world.request(asked, body=world.body(stream=True)), asked)
+        _expect_matching(streamed, "a stream")
+        expect(streamed.form is Form.CHUNKED, expected="a stream in chunks", observed=f"a {streamed.form} response")
+
+
+def _expect_matching(opened: Opened, what: str) -> None:
+    indicator = b"".join(opened.chunks)[0]
+    wanted = _KNOWN if opened.form is Form.UNCHUNKED else _INDETERMINATE
+    expect(
+        indicator == wanted,
+        expected=f"framing indicator {wanted} in the {opened.form} response of {what}",
+        observed=f"framing indicator {indicator}",
+    )
+
+
+@check(
+    id="node.responses.chunk-size",
+    requirements=["NODE-061", "MSG-074"],
+    title="A sealed chunk holds at most 514 bytes",
+    needs=["node.engine"],
+)
+async def chunk_size(world: NodeWorld) -> None:
+    """The engine sends a piece of 5000 bytes between small ones; the whole stream arrives as it was sent."""
+    parts = [b"data: 1\n\n", b"a" * 5000, *pieces(PATHS[0])]
+    opened = await _streamed(world, parts)
+    longest = max(map(len, opened.chunks))
+    expect(
+        longest <= ENCODED_CHUNK,
+        expected=f"chunks of at most {ENCODED_CHUNK} bytes",
+        observed=f"one of {longest} bytes",
+    )
+
+
+@check(
+    id="node.responses.stream-kept",
+    requirements=["NODE-060", "MSG-048"],
+    title="A stream arrives as the engine sent it",
+    needs=["node.engine"],
+)
+async def stream_kept(world: NodeWorld) -> None:
+    """Pieces of many sizes, with text beyond ASCII and line breaks of both kinds; the media type stays."""
+    parts = [b"data: \xc3", b"\xa4\r\n\r\n", b"x" * 511, b"y" * 512, b"z" * 513, *pieces(PATHS[0])]
+    opened = await _streamed(world, parts)
+    kept = opened.status == 200 and opened.response.content == b"".join(parts)
+    expect(kept, expected="the engine's stream", observed=str(opened))
+    types = [value for name, value in opened.response.head.fields if name == b"content-type"]
+    expect(types == [b"text/event-stream"], expected="text/event-stream", observed=str(types))
+
+
+@check(
+    id="node.responses.padded",
+    requirements=["MSG-073"],
+    title="Responses are padded to a multiple of 514 bytes",
+    needs=["node.engine"],
+)
+async def padded(world: NodeWorld) -> None:
+    """Answers of several lengths with a declared one, and a refusal: the plaintext is a multiple of 514 bytes long."""
+    for size in (1, 300, 514, 1500):
+        world.engine.answer = saying(b"a" * size)
+        _expect_padded(await world.ask(world.request()), f"an answer of {size} bytes")
+    _expect_padded(await world.ask(world.request(body=b"{}")), "a refusal")
+
+
+def _expect_padded(opened: Opened, what: str) -> None:
+    size = sum(map(len, opened.chunks))
+    expect(size % ENCODED_CHUNK == 0, expected=f"a multiple of 514 bytes for {what}", observed=f"{size} bytes")
+
+
+@check(
+    id="node.responses.first-token",
+    requirements=["NODE-060"],
+    title="The first token leaves before the engine has produced the last",
+    needs=["node.engine"],
+)
+async def first_token(world: NodeWorld) -> None:
+    """The engine holds the rest of its stream until the client has read the first token."""
+    first, *rest = pieces(PATHS[0])
+    read = anyio.Event()
+
+    async def holding(received: Received, responder: Responder) -> None:
+        await received.end()
+        await responder.send_head(200, stream_fields(PATHS[0]))
+        await responder.send(first)
+        with anyio.move_on_after(world.step_s):
+            await read.wait()
+        for part in rest:
+            await responder.send(part)
+        await responder.finish()
+
+    world.engine.answer = holding
+    sealed = world.sealed()
+    content = joined(sealed.sealed(world.request(body=world.body(stream=True))))
+    plaintext = b""
+    async with world.open_exchange(sealed) as exchange:
+        await exchange.send(content)
+        await exchange.finish()
+        with anyio.move_on_after(world.step_s / 2):
+            async for piece in exchange.plaintext(sealed.context):
+                plaintext += piece
+                if first in plaintext:
+                    break
+    seen = first in plaintext
+    read.set()
+    expect(seen, expected="the first token before the engine goes on", observed=f"{len(plaintext)} bytes of plaintext")
+
+
+@check(
+    id="node.responses.engine-errors",
+    requirements=["NODE-008", "NODE-050"],
+    title="An error of the engine is passed on inside a sealed response",
+    needs=["node.engine"],
+)
+async def engine_errors(world: NodeWorld) -> None:
+    """Status 400, 404, 429, 500 and 503 with a body: the outer status is 200, the real one and the body are inside."""
+    for status in (400, 404, 429, 500, 503):
+        text = b'{"error":"engine %d"}' % status
+        world.engine.answer = saying(text, status=status, fields=JSON)
+        opened = await world.ask(world.request())
+        passed = opened.status == status and opened.response.content == text
+        expect(passed, expected=f"the engine's {status} inside", observed=str(opened))
+
+
+async def _cut(received: Received, responder: Responder) -> None:
+    await received.end()
+    await responder.send_head(200, stream_fields(PATHS[0]))
+    await responder.send(pieces(PATHS[0])[0])
+    await responder.abort()
+
+
+@check(
+    id="node.responses.engine-cut",
+    requirements=["NODE-064", "MSG-045"],
+    title="A stream that the engine breaks off is not presented as whole",
+    needs=["node.engine"],
+)
+async def engine_cut(world: NodeWorld) -> None:
+    """The engine resets its connection after the first token. The node's response must not end cleanly, neither as
+    HTTP nor with a final chunk, or be an error."""
+    world.engine.answer = _cut
+    sealed = world.sealed()
+    answer = await world.post(sealed.sealed(world.request(body=world.body(stream=True))), sealed)
+    if answer.form is None:
+        expect(answer.status >= 500, expected="an error for a broken engine", observed=str(answer))
+        return
+    if not answer.complete:
+        return
+    try:
+        opened = open_answer(answer, sealed.context)
+    except Violation:
+        raise Violation("an aborted response", f"one without a final chunk: {answer}", deployed="NODE-D16") from None
+    expect(opened.status >= 500, expected="an aborted response, or an error", observed=f"a whole one: {opened}")
+
+
+@check(
+    id="node.responses.engine-failed",
+    requirements=["NODE-055"],
+    title="A node whose engine gives no answer says so, and refunds everything",
+    needs=["node.engine"],
+)
+async def engine_failed(world: NodeWorld) -> None:
+    """The engine refuses connections; then it answers with what is no HTTP; then with a redirect."""
+
+    async def nonsense(received: Received, responder: Responder) -> None:
+        await received.end()
+        await responder.send_raw(b"no status line\r\n\r\n")
+        await responder.abort()
+
+    async with world.engine.unreachable():
+        await _expect_failure(world, "an engine that cannot be reached")
+    world.engine.answer = nonsense
+    await _expect_failure(world, "an engine that talks nonsense")
+    location: Fields = ((b"location", b"/elsewhere"),)
+    world.engine.answer = saying(b"", status=307, fields=location)
+    await _expect_failure(world, "an engine that redirects")
+
+
+async def _expect_failure(world: NodeWorld, what: str) -> None:
+    sealed = world.sealed()
+    answer: Answer = await world.post(sealed.sealed(world.request()), sealed, amount=_PAID)
+    status = answer.status if answer.form is None else open_answer(answer, sealed.context).status
+    expect(status >= 500, expected=f"an error for {what}", observed=str(answer))
+    refunded = answer.refund is not None and answer.refund == exact(_PAID)
+    expect(refunded, expected=f"a full refund for {what}", observed="none, or another", deployed="NODE-D10")
+
+
+@check(
+    id="node.responses.fresh-nonce",
+    requirements=["MSG-052"],
+    title="The same sealed request gets two responses that share nothing",
+)
+async def fresh_nonce(world: NodeWorld) -> None:
+    """One sealed request comes twice, byte for byte. A second one may be refused; answered, it has another nonce and
+    another ciphertext."""
+    for form_ in Form:
+        sealed = world.sealed(form_)
+        content = sealed.sealed(world.request(form_))
+        first = await world.post(content, sealed)
+        opened = open_answer(first, sealed.context)
+        second = await world.post(content, sealed)
+        if second.form is None:
+            expect(second.status == 400, expected="an answer or a refusal of a repetition", observed=str(second))
+            continue
+        again = open_answer(second, sealed.context)
+        expect(opened.nonce != again.nonce, expected="a fresh response nonce", observed="the same one again")

@@ -1,0 +1,189 @@
+"""Nodes that answer otherwise than they must."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from typing import Any
+
+from conformance.faults import fault
+from conformance.faults.node_base import FaultyNode
+from openpcc_ref.compute_messages import Form, ReceiverContext, ResponseSealer
+from openpcc_ref.compute_node import EngineRequest, Parameters
+from openpcc_ref.http1 import Chunk, Http1Error, IncomingRequest, IncomingResponse, Responder
+from openpcc_ref.services.node import INTERNAL
+from openpcc_ref.services.node_worker import SealedAnswer, Worker
+
+
+class Filtered:
+    """An engine's response whose content comes through ``content``."""
+
+    def __init__(self, response: IncomingResponse, content: Callable[[IncomingResponse], AsyncIterator[bytes]]) -> None:
+        self._response = response
+        self._content = content
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._response, name)
+
+    async def body(self) -> AsyncIterator[Chunk]:
+        async for data in self._content(self._response):
+            yield Chunk(data, True, True)
+
+
+class FilteringWorker(Worker):
+    """Passes the engine's content on through ``filtered``."""
+
+    async def filtered(self, response: IncomingResponse) -> AsyncIterator[bytes]:
+        async for chunk in response.body():
+            yield chunk.data
+
+    async def pass_back(self, engine: EngineRequest, response: IncomingResponse, context: ReceiverContext) -> None:
+        await super().pass_back(engine, Filtered(response, self.filtered), context)  # type: ignore[arg-type]
+
+
+class _Collecting(Worker):
+    async def pass_back(self, engine: EngineRequest, response: IncomingResponse, context: ReceiverContext) -> None:
+        content = await response.read()
+        kept = tuple(line for line in response.fields if line[0] != b"content-length")
+        await self.answer(context, response.status, kept, content)
+        await self.end(response.status, None)
+
+
+@fault(
+    id="node.responses.whole",
+    breaks=["NODE-061", "NODE-060"],
+    trips=["node.responses.form", "node.responses.first-token"],
+    also=["node.refunds.*", "node.responses.chunk-size", "node.responses.engine-failed"],
+)
+class Whole(FaultyNode):
+    """Collects streams and seals them whole, without a look at their usage."""
+
+    worker = _Collecting
+
+
+class _Holding(FilteringWorker):
+    async def filtered(self, response: IncomingResponse) -> AsyncIterator[bytes]:
+        yield await response.read()
+
+
+@fault(id="node.responses.held", breaks=["NODE-060"], trips=["node.responses.first-token"])
+class Held(FaultyNode):
+    """Waits for the end of a stream before it passes on anything."""
+
+    worker = _Holding
+
+
+class _LineBreaks(FilteringWorker):
+    async def filtered(self, response: IncomingResponse) -> AsyncIterator[bytes]:
+        async for chunk in response.body():
+            yield chunk.data.replace(b"\r\n", b"\n")
+
+
+@fault(id="node.responses.line-breaks", breaks=["NODE-060"], trips=["node.responses.stream-kept"])
+class LineBreaks(FaultyNode):
+    """Changes line breaks, with declared lengths as they were."""
+
+    worker = _LineBreaks
+
+
+class _Unpadded(SealedAnswer):
+    async def finish(self) -> None:
+        await self._write(self._sealer.seal(self._encoder.finish().rstrip(b"\0")) + self._sealer.finish())
+
+
+class _NoPadding(Worker):
+    async def answer(
+        self, context: ReceiverContext, status: int, fields: tuple[tuple[bytes, bytes], ...], content: bytes
+    ) -> None:
+        sealed = _Unpadded(self, context, status, fields, len(content))
+        await sealed.start()
+        await sealed.content(content)
+        await sealed.finish()
+
+
+@fault(id="node.responses.unpadded", breaks=["MSG-073"], trips=["node.responses.padded"])
+class Unpadded(FaultyNode):
+    """Does not pad refusals."""
+
+    worker = _NoPadding
+
+
+class _Summary(Worker):
+    async def pass_back(self, engine: EngineRequest, response: IncomingResponse, context: ReceiverContext) -> None:
+        if response.status < 400:
+            await super().pass_back(engine, response, context)
+            return
+        await response.read()
+        await self.answer(context, 500, (), b"the engine failed")
+        await self.end(500, None)
+
+
+@fault(
+    id="node.responses.error-replaced",
+    breaks=["NODE-008", "NODE-050"],
+    trips=["node.responses.engine-errors"],
+    also=["node.refunds.engine-error"],
+)
+class ErrorReplaced(FaultyNode):
+    """Replaces every error of the engine by one of its own."""
+
+    worker = _Summary
+
+
+class _Ending(FilteringWorker):
+    async def filtered(self, response: IncomingResponse) -> AsyncIterator[bytes]:
+        with suppress(Http1Error):
+            async for chunk in response.body():
+                yield chunk.data
+
+
+@fault(
+    id="node.responses.cut-is-end",
+    breaks=["NODE-064", "MSG-045"],
+    trips=["node.responses.engine-cut"],
+)
+class CutIsEnd(FaultyNode):
+    """Seals what came before the engine broke off as if it were all."""
+
+    worker = _Ending
+
+
+class _Finishing:
+    """A responder that does not abort."""
+
+    def __init__(self, responder: Responder) -> None:
+        self._responder = responder
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._responder, name)
+
+    async def abort(self) -> None:
+        await self._responder.finish()
+
+
+@fault(id="node.responses.clean-end", breaks=["NODE-064"], trips=["node.responses.engine-cut"])
+class CleanEnd(FaultyNode):
+    """Ends the HTTP response cleanly when the worker has failed."""
+
+    async def compute(self, request: IncomingRequest, responder: Responder) -> None:
+        await super().compute(request, _Finishing(responder))  # type: ignore[arg-type]
+
+
+@fault(id="node.responses.failure-costs", breaks=["NODE-055"], trips=["node.responses.engine-failed"])
+class FailureCosts(FaultyNode):
+    """Refunds nothing when it fails by its own fault."""
+
+    async def refuse_by_own_fault(self, responder: Responder, parameters: Parameters) -> None:
+        await self.refuse(responder, 500, INTERNAL)
+
+
+class _FixedNonce(Worker):
+    def response_sealer(self, context: ReceiverContext, form: Form) -> ResponseSealer:
+        return ResponseSealer(context, form, random=bytes)
+
+
+@fault(id="node.responses.fixed-nonce", breaks=["MSG-052"], trips=["node.responses.fresh-nonce"])
+class FixedNonce(FaultyNode):
+    """Seals every response with the same nonce."""
+
+    worker = _FixedNonce
