@@ -198,7 +198,7 @@ class LaunchedTarget:
         return f" (killed by signal {-code})" if code < 0 else f" (exit status {code})"
 
     async def said(self) -> bytes:
-        """Return the end of what the program has written to standard error, and what it has written to standard output since this was last asked."""
+        """Return the end of standard error, and what came on standard output since this was last asked."""
         words = self._words.fileno()  # a seek would move the program's own place in the file
         parts = [os.pread(words, _LISTENED, max(0, os.fstat(words).st_size - _LISTENED))]
         if self._process is not None and self._process.stdout is not None:
