@@ -9,8 +9,8 @@ from typing import Any
 from conformance.faults import fault
 from conformance.faults.node_base import FaultyNode
 from openpcc_ref.compute_messages import Form, ReceiverContext, ResponseSealer
-from openpcc_ref.compute_node import EngineRequest, Parameters
-from openpcc_ref.http1 import Chunk, Http1Error, IncomingRequest, IncomingResponse, Responder
+from openpcc_ref.compute_node import EngineRequest, Parameters, UsageReader
+from openpcc_ref.http1 import Chunk, Http1Error, IncomingRequest, IncomingResponse, Responder, field_value
 from openpcc_ref.services.node import INTERNAL
 from openpcc_ref.services.node_worker import SealedAnswer, Worker
 
@@ -187,3 +187,50 @@ class FixedNonce(FaultyNode):
     """Seals every response with the same nonce."""
 
     worker = _FixedNonce
+
+
+class _EagerSealer(ResponseSealer):
+    def seal(self, data: bytes) -> bytes:
+        sealed = b""
+        for start in range(0, len(data), 64):
+            sealed += super().seal(data[start : start + 64]) + self.flush()
+        return sealed
+
+
+class _Eager(Worker):
+    def response_sealer(self, context: ReceiverContext, form: Form) -> ResponseSealer:
+        return _EagerSealer(context, form, random=self.random)
+
+
+@fault(id="node.responses.small-chunks", breaks=["MSG-076"], trips=["node.responses.filled"])
+class SmallChunks(FaultyNode):
+    """Seals every 64 bytes as a chunk of their own."""
+
+    worker = _Eager
+
+
+class _LongContent(SealedAnswer):
+    async def content(self, data: bytes) -> None:
+        await self._write(self._sealer.seal(self._encoder.content(data)) + self._sealer.flush())
+
+
+class _LongPieces(Worker):
+    async def pass_back(self, engine: EngineRequest, response: IncomingResponse, context: ReceiverContext) -> None:
+        if response.status != 200 or field_value(response.fields, b"content-length") is not None:
+            await super().pass_back(engine, response, context)
+            return
+        sealed = _LongContent(self, context, response.status, response.fields, None)
+        usage = UsageReader(engine.path)
+        await sealed.start()
+        async for chunk in response.body():
+            usage.feed(chunk.data)
+            await sealed.content(chunk.data)
+        await sealed.finish()
+        await self.end(response.status, usage.finish())
+
+
+@fault(id="node.responses.long-content", breaks=["MSG-075"], trips=["node.responses.content-chunks"])
+class LongContent(FaultyNode):
+    """Encodes each piece of a stream as one content chunk."""
+
+    worker = _LongPieces

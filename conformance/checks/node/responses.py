@@ -12,9 +12,10 @@ from conformance.peers.node_message import Answer, Opened, joined, open_answer
 from conformance.peers.scripted import Received
 from conformance.registry import check
 from conformance.verdicts import Violation, expect
-from openpcc_ref.compute_messages import ENCODED_CHUNK, Form
+from openpcc_ref.compute_messages import ENCODED_CHUNK, USER_CHUNK, Form
 from openpcc_ref.credits.currency import exact
 from openpcc_ref.http1 import Fields, Responder
+from openpcc_ref.varint import decode_varint
 
 _KNOWN, _INDETERMINATE = 1, 3
 """Framing indicators of Binary HTTP responses. RFC 9292 section 3."""
@@ -249,3 +250,64 @@ async def fresh_nonce(world: NodeWorld) -> None:
             continue
         again = open_answer(second, sealed.context)
         expect(opened.nonce != again.nonce, expected="a fresh response nonce", observed="the same one again")
+
+
+@check(
+    id="node.responses.content-chunks",
+    requirements=["MSG-075"],
+    title="A Binary HTTP content chunk of a response holds at most 512 bytes",
+    needs=["node.engine"],
+)
+async def content_chunks(world: NodeWorld) -> None:
+    """The engine streams a piece of 5000 bytes."""
+    opened = await _streamed(world, [b"a" * 5000, *pieces(PATHS[0])])
+    expect(opened.form is Form.CHUNKED, expected="a stream in chunks", observed=f"a {opened.form} response")
+    longest = max(_content_chunks(b"".join(opened.chunks)))
+    expect(longest <= USER_CHUNK, expected=f"content chunks of at most {USER_CHUNK} bytes", observed=f"{longest} bytes")
+
+
+def _content_chunks(message: bytes) -> list[int]:
+    """Return the lengths of the content chunks of a response of indeterminate length that was decoded before."""
+    status, place = decode_varint(message, 1)
+    while 100 <= status <= 199:
+        status, place = decode_varint(message, _behind_sections(message, place))
+    place = _behind_sections(message, place)
+    lengths: list[int] = []
+    while True:
+        length, place = decode_varint(message, place)
+        if not length:
+            return lengths
+        lengths.append(length)
+        place += length
+
+
+def _behind_sections(message: bytes, place: int) -> int:
+    """Return where a field section ends."""
+    while True:
+        length, place = decode_varint(message, place)
+        if not length:
+            return place
+        place += length
+        length, place = decode_varint(message, place)
+        place += length
+
+
+@check(
+    id="node.responses.filled",
+    requirements=["MSG-076"],
+    title="Chunks are filled, and do not show where the fields of a response begin and end",
+    needs=["node.engine"],
+)
+async def filled(world: NodeWorld) -> None:
+    """The engine streams a piece of 5000 bytes. Whatever is sent at once is cut into chunks of 514 bytes, so that there
+    are few shorter ones: no more than three for each piece."""
+    parts = [b"a" * 5000, *pieces(PATHS[0])]
+    opened = await _streamed(world, parts)
+    expect(opened.form is Form.CHUNKED, expected="a stream in chunks", observed=f"a {opened.form} response")
+    short = sum(len(chunk) < ENCODED_CHUNK for chunk in opened.chunks)
+    expect(
+        short <= 3 * len(parts),
+        expected=f"at most {3 * len(parts)} chunks of less than 514 bytes",
+        observed=f"{short} of them",
+        deployed="MSG-D14",
+    )
