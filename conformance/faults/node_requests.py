@@ -67,7 +67,7 @@ class BadPath(FaultyNode):
     id="node.requests.any-path",
     breaks=["NODE-030", "NODE-031"],
     trips=["node.requests.unknown-path"],
-    also=["node.requests.members", "node.requests.refusal-form"],
+    also=["node.json.members", "node.requests.refusal-form"],
 )
 class AnyPath(FaultyNode):
     """Passes every path to the engine."""
@@ -325,7 +325,7 @@ class _InTheClear(LenientWorker):
     id="node.requests.refusal-in-clear",
     breaks=["NODE-044"],
     trips=["node.requests.refusal-form"],
-    also=["node.badges.*", "node.requests.*", "node.json.*", "node.refunds.*", "node.secrecy.*"],
+    also=["node.badges.*", "node.requests.*", "node.json.*", "node.refunds.*", "node.responses.*", "node.secrecy.*"],
 )
 class RefusalInClear(FaultyNode):
     """Refuses in the clear what it has opened."""

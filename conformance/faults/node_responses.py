@@ -52,8 +52,8 @@ class _Collecting(Worker):
 @fault(
     id="node.responses.whole",
     breaks=["NODE-061", "NODE-060"],
-    trips=["node.responses.form", "node.responses.first-token"],
-    also=["node.refunds.*", "node.responses.chunk-size", "node.responses.engine-failed"],
+    trips=["node.responses.form", "node.responses.first-token", "node.responses.chunk-size"],
+    also=["node.refunds.*", "node.responses.*"],
 )
 class Whole(FaultyNode):
     """Collects streams and seals them whole, without a look at their usage."""
