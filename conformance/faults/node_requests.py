@@ -67,7 +67,7 @@ class BadPath(FaultyNode):
     id="node.requests.any-path",
     breaks=["NODE-030", "NODE-031"],
     trips=["node.requests.unknown-path"],
-    also=["node.json.members", "node.requests.refusal-form"],
+    also=["node.json.*", "node.requests.refusal-form"],
 )
 class AnyPath(FaultyNode):
     """Passes every path to the engine."""
