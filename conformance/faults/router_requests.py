@@ -80,7 +80,7 @@ class SpecialMoney(LenientRouter):
     id="router.requests.blames-itself",
     breaks=["RTR-039", "RTR-010"],
     trips=["router.requests.malformed-credit", "router.requests.random-fields"],
-    also=["router.tokens.required", "router.responses.no-node-id"],
+    also=["router.tokens.required", "router.requests.long-value", "router.responses.no-node-id"],
 )
 class BlamesItself(Router):
     """Answers 500 to credits that do not decode."""

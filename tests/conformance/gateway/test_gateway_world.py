@@ -16,7 +16,7 @@ from conformance.registry import Check, checks
 from conformance.results import Subject
 from conformance.roles import Role
 from conformance.runfile import Limits, TargetSettings
-from conformance.selftest import uncovered
+from conformance.selftest import STEP_S, trials, uncovered
 from conformance.targets import LaunchTarget, TargetFailed, UrlTarget, embedded
 from conformance.verdicts import CaseResult, Profile, Verdict
 
@@ -54,6 +54,16 @@ async def test_the_reference_passes_every_quick_check() -> None:
 
 def test_every_check_has_a_fault() -> None:
     assert uncovered(CHECKS, FAULTS) == []
+
+
+@pytest.mark.slow
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", [fault.id for fault in FAULTS])
+async def test_a_fault_trips_its_checks_and_no_other(name: str) -> None:
+    limits = Limits(step_s=STEP_S)
+    wanted = trials(include=lambda fault: fault == name, jobs=1, limits=limits, whole_role=False)
+    (trial,) = [trial async for trial in wanted]
+    assert trial.problems == ()
 
 
 @pytest.mark.anyio
