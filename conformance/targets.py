@@ -12,28 +12,26 @@ import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import IO, Any, Protocol
 
 import anyio
-from anyio.abc import ByteReceiveStream, Process
+from anyio.abc import Process
 
 from conformance.roles import Role
 
 _LAST_WORDS = 2_000
 """How many bytes of a dead program's standard error are shown."""
 
-
 _ENDING_S = 0.5
 """How long a program that went silent has to be seen ending, in seconds."""
 
-
 _LISTENED = 2**20
-"""How many bytes at the end of standard error are looked at for what must not be there."""
+"""How many bytes at the end of what a program said are looked at for what must not be there."""
 
-_LISTENING_S = 0.02
-"""How long standard output is listened to: what comes is there already."""
+_ASKING_S = 0.005
+"""How often a starting program is asked for its URL, in seconds."""
 
 
 class TargetFailed(Exception):
@@ -112,8 +110,9 @@ class LaunchTarget:
 
     @asynccontextmanager
     async def start(self, config: Mapping[str, Any]) -> AsyncIterator[LaunchedTarget]:
-        with tempfile.TemporaryFile() as words:
-            launched = LaunchedTarget(self, dict(config), words)
+        # Files and not pipes: a program that says much must never wait for somebody to read it.
+        with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as words:
+            launched = LaunchedTarget(self, dict(config), output, words)
             try:
                 await launched.launch()
                 yield launched
@@ -131,9 +130,10 @@ def embedded(role: Role) -> LaunchTarget:
 class LaunchedTarget:
     """A started program."""
 
-    def __init__(self, target: LaunchTarget, config: Mapping[str, Any], words: IO[bytes]) -> None:
+    def __init__(self, target: LaunchTarget, config: Mapping[str, Any], output: IO[bytes], words: IO[bytes]) -> None:
         self._target = target
         self._config = config
+        self._output = output
         self._words = words
         self._process: Process | None = None
         self._url = ""
@@ -144,22 +144,24 @@ class LaunchedTarget:
 
     async def launch(self) -> None:
         """Start the program and wait for its URL. Raises :class:`TargetFailed` when that does not come."""
+        said_before = os.fstat(self._output.fileno()).st_size
         try:
             self._process = await anyio.open_process(
-                list(self._target.command), stderr=self._words, start_new_session=True
+                list(self._target.command), stdout=self._output, stderr=self._words, start_new_session=True
             )
         except OSError as error:
             raise TargetFailed(f"cannot start {self._target.where}: {error.strerror}") from error
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         try:
             with anyio.fail_after(self._target.startup_s):
                 await self._process.stdin.send(json.dumps(self._config).encode() + b"\n")
-                answer = await _first_line(self._process.stdout)
+                answer = await self._first_line(said_before)
         except (TimeoutError, anyio.BrokenResourceError, anyio.EndOfStream) as error:
             problem = "said nothing" if isinstance(error, TimeoutError) else "ended"
+            told = _tail(self._words, _LAST_WORDS).decode(errors="replace").strip()
             raise TargetFailed(
-                f"{self._target.where} {problem} before it printed its URL{await self.epitaph()}{self._last_words()}"
+                f"{self._target.where} {problem} before it printed its URL{await self.epitaph()}"
+                + (f"; its last words: {told}" if told else "")
             ) from error
         try:
             self._url = str(json.loads(answer)["url"])
@@ -197,25 +199,23 @@ class LaunchedTarget:
             return ""
         return f" (killed by signal {-code})" if code < 0 else f" (exit status {code})"
 
-    async def said(self) -> bytes:
-        """Return the end of standard error, and what came on standard output since this was last asked."""
-        words = self._words.fileno()  # a seek would move the program's own place in the file
-        parts = [os.pread(words, _LISTENED, max(0, os.fstat(words).st_size - _LISTENED))]
-        if self._process is not None and self._process.stdout is not None:
-            with anyio.move_on_after(_LISTENING_S), suppress(anyio.EndOfStream, anyio.BrokenResourceError):
-                while True:
-                    parts.append(await self._process.stdout.receive())
-        return b"\n".join(parts)
+    def said(self) -> bytes:
+        """Return the end of standard error and of standard output."""
+        return _tail(self._words, _LISTENED) + b"\n" + _tail(self._output, _LISTENED)
 
-    def _last_words(self) -> str:
-        size = self._words.seek(0, os.SEEK_END)
-        self._words.seek(max(0, size - _LAST_WORDS))
-        words = self._words.read().decode(errors="replace").strip()
-        return f"; its last words: {words}" if words else ""
+    async def _first_line(self, start: int) -> bytes:
+        """Return the first line on standard output from an offset on. Raises ``anyio.EndOfStream`` at its end."""
+        assert self._process is not None
+        while True:
+            ended = self._process.returncode is not None  # asked first: what it said before its end counts
+            line, newline, _ = os.pread(self._output.fileno(), _LISTENED, start).partition(b"\n")
+            if newline:
+                return line
+            if ended:
+                raise anyio.EndOfStream
+            await anyio.sleep(_ASKING_S)
 
 
-async def _first_line(stream: ByteReceiveStream) -> bytes:
-    line = b""
-    while b"\n" not in line:
-        line += await stream.receive()
-    return line.partition(b"\n")[0]
+def _tail(file: IO[bytes], size: int) -> bytes:
+    """Return the last bytes of a file that a program still writes: a seek would move the program's place in it."""
+    return os.pread(file.fileno(), size, max(0, os.fstat(file.fileno()).st_size - size))

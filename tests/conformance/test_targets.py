@@ -26,7 +26,7 @@ async def test_a_program_gets_its_configuration_and_says_its_url() -> None:
     target = program(f"{ANSWERS}; sys.stdout.flush(); sys.stdin.read()")
     async with target.start({"say": "http://127.0.0.1:1/x"}) as running:
         assert running.url == "http://127.0.0.1:1/x"
-        assert running.epitaph() == ""
+        assert await running.epitaph() == ""
 
 
 async def test_a_restarted_program_is_another_process() -> None:
@@ -73,9 +73,18 @@ async def test_the_end_of_a_killed_program_is_told() -> None:
     async with program(f"{source}; sys.stdout.flush(); sys.stdin.read()").start({}) as running:
         os.kill(int(running.url.rpartition("/")[2]), signal.SIGKILL)
         with anyio.fail_after(10):
-            while not running.epitaph():
+            while not await running.epitaph():
+                pass
+        assert await running.epitaph() == " (killed by signal 9)"
+
+
+async def test_a_program_that_says_much_need_not_wait_for_a_reader() -> None:
+    source = f"{ANSWERS}; print('x' * 2**20, 'all said'); sys.stdout.flush(); sys.stdin.read()"
+    async with program(source).start({"say": "http://127.0.0.1:1/x"}) as running:
+        assert running.url == "http://127.0.0.1:1/x"
+        with anyio.fail_after(10):
+            while not running.said().endswith(b"all said\n"):
                 await anyio.lowlevel.checkpoint()
-        assert running.epitaph() == " (killed by signal 9)"
 
 
 async def test_a_program_that_ignores_its_closed_input_is_killed() -> None:
@@ -91,7 +100,7 @@ async def test_a_program_that_ignores_its_closed_input_is_killed() -> None:
 
 async def test_a_url_target_cannot_be_restarted() -> None:
     async with UrlTarget("http://127.0.0.1:1").start({}) as running:
-        assert (running.url, await running.restart(), running.epitaph()) == ("http://127.0.0.1:1", False, "")
+        assert (running.url, await running.restart(), await running.epitaph()) == ("http://127.0.0.1:1", False, "")
 
 
 def test_the_reference_is_a_program_like_any_other() -> None:
