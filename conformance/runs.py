@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+
+import anyio
+from anyio.abc import ObjectSendStream
 
 from conformance.engine import Engine
 from conformance.peers import open_world
@@ -59,14 +63,40 @@ async def execute(
     listeners: Sequence[Listener],
     report: Path | None,
     into: RunResult,
+    jobs: int = 1,
 ) -> None:
-    """Judge every plan's subject, adding each result to ``into`` as it is known."""
-    folder = report.parent if report else None
-    transcripts = report.with_name(f"{report.stem}.transcripts") if report else None
-    for plan in plans:
-        into.subjects.append(plan.subject)
-        for listener in listeners:
-            listener.subject_started(plan.subject, len(plan.checks))
+    """Judge every plan's subject, ``jobs`` at a time, adding each result to ``into`` as it is known.
+
+    Results are told in the order of the plans, whichever is ready first.
+    """
+    limiter = anyio.CapacityLimiter(jobs)
+    async with anyio.create_task_group() as group:
+        streams = []
+        for plan in plans:
+            send, receive = anyio.create_memory_object_stream[CaseResult](math.inf)
+            group.start_soon(_judge, plan, profile, seed, report, send, limiter)
+            streams.append(receive)
+        for plan, stream in zip(plans, streams, strict=True):
+            into.subjects.append(plan.subject)
+            for listener in listeners:
+                listener.subject_started(plan.subject, len(plan.checks))
+            async with stream:
+                async for case in stream:
+                    _tell(case, into, listeners)
+            for listener in listeners:
+                listener.subject_finished(plan.subject)
+
+
+async def _judge(
+    plan: Plan,
+    profile: Profile,
+    seed: str,
+    report: Path | None,
+    results: ObjectSendStream[CaseResult],
+    limiter: anyio.CapacityLimiter,
+) -> None:
+    """Judge one plan's subject as soon as it is its turn, and send each result."""
+    async with results, limiter:
         try:
             async with open_world(
                 plan.subject.role, plan.target, plan.settings, seed=seed, limits=plan.limits
@@ -76,16 +106,14 @@ async def execute(
                     profile=profile,
                     seed=seed,
                     limits=plan.limits,
-                    transcripts=transcripts,
-                    report_folder=folder,
+                    transcripts=report.with_name(f"{report.stem}.transcripts") if report else None,
+                    report_folder=report.parent if report else None,
                 )
                 async for case in engine.run(plan.checks):
-                    _tell(case, into, listeners)
+                    await results.send(case)
         except TargetFailed as failure:
             for check in plan.checks:
-                _tell(_not_graded(check, str(failure)), into, listeners)
-        for listener in listeners:
-            listener.subject_finished(plan.subject)
+                await results.send(_not_graded(check, str(failure)))
 
 
 def new_result(profile: Profile, seed: str) -> RunResult:

@@ -52,6 +52,11 @@ from conformance.verdicts import CaseResult, Profile
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="Instead of the checks, do a session again that --explore has saved.",
 )
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    help="How many subjects to judge at a time (default: one, and two of the embedded stack).",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Show passing cases too.")
 def run(
     run_files: Sequence[Path],
@@ -67,6 +72,7 @@ def run(
     json_path: Path | None,
     explore: bool,
     session_path: Path | None,
+    jobs: int | None,
     verbose: bool,
 ) -> None:
     """Judge implementations; without a run file, the embedded reference stack."""
@@ -93,7 +99,9 @@ def run(
     elif explore:
         plans = exploring(plans, seed, json_path)
         told += ["--explore"]
-    raise SystemExit(int(_execute(plans, chosen, seed, json_path, verbose, told)))
+    # What run files name may share a machine, or each other; the embedded services are strangers.
+    jobs = jobs or (1 if loaded else 2)
+    raise SystemExit(int(_execute(plans, chosen, seed, json_path, jobs, verbose, told)))
 
 
 def _execute(
@@ -101,6 +109,7 @@ def _execute(
     profile: Profile,
     seed: str,
     json_path: Path | None,
+    jobs: int,
     verbose: bool,
     told: Sequence[str],
 ) -> Exit:
@@ -114,7 +123,7 @@ def _execute(
         listeners.append(_SavedAsItComes(result, json_path))
     interrupted = False
     try:
-        anyio.run(_run, plans, profile, seed, listeners, json_path, result)
+        anyio.run(_run, plans, profile, seed, listeners, json_path, jobs, result)
     except KeyboardInterrupt:
         interrupted = True
         click.echo("interrupted; the report is partial", err=True)
@@ -128,9 +137,10 @@ async def _run(
     seed: str,
     listeners: Sequence[Listener],
     json_path: Path | None,
+    jobs: int,
     result: RunResult,
 ) -> None:
-    await runs.execute(plans, profile=profile, seed=seed, listeners=listeners, report=json_path, into=result)
+    await runs.execute(plans, profile=profile, seed=seed, listeners=listeners, report=json_path, into=result, jobs=jobs)
 
 
 class _SavedAsItComes:

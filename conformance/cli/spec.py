@@ -67,7 +67,7 @@ async def _run(result: RunResult) -> None:
         runs.embedded_plan(role, [check for check in checks().values() if check.role is role], Limits())
         for role in JUDGED_ROLES
     ]
-    await runs.execute(plans, profile=result.profile, seed=result.seed, listeners=(), report=None, into=result)
+    await runs.execute(plans, profile=result.profile, seed=result.seed, listeners=(), report=None, into=result, jobs=2)
 
 
 def played() -> dict[str, list[Case]]:

@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -198,3 +199,25 @@ def test_a_report_that_lies_about_itself_is_not_valid() -> None:
         {"summary": {"pass": 1}},
     ):
         assert not SCHEMA.is_valid({**document, **edit}), edit
+
+
+@pytest.mark.anyio
+async def test_subjects_judged_side_by_side_are_told_of_one_after_the_other() -> None:
+    told: list[str] = []
+
+    class Told(Observer):
+        def subject_started(self, subject: Subject, cases: int) -> None:
+            told.append(f"{subject.name} starts")
+
+        def subject_finished(self, subject: Subject) -> None:
+            told.append(f"{subject.name} ends")
+
+    plans = [replace(launched(), subject=Subject(role=Role.RELAY, name=name, where="here")) for name in "ab"]
+    result = runs.new_result(Profile.STRICT, "seed")
+    listener = Told(lambda case: told.append(case.id))
+    await runs.execute(
+        plans, profile=result.profile, seed=result.seed, listeners=[listener], report=None, into=result, jobs=2
+    )
+    ids = [check.id for check in CHECKS]
+    assert told == ["a starts", *ids, "a ends", "b starts", *ids, "b ends"]
+    assert {case.verdict for case in result.cases} == {Verdict.PASS}
