@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import anyio
 import pytest
@@ -17,7 +18,7 @@ from openpcc_ref.binary_http import Request, RequestHead, Response
 from openpcc_ref.compute_node import Footer, Header, NodeRules, OutputDecoder, Parameters
 from openpcc_ref.credits.currency import exact
 from openpcc_ref.hpke import KemId, kem
-from openpcc_ref.http1 import listen
+from openpcc_ref.http1 import IncomingRequest, Responder, listen
 from openpcc_ref.services.engine import Engine
 from openpcc_ref.services.node_worker import Unopened, Worker, WorkerSettings
 from openpcc_ref.sources import system_random
@@ -99,7 +100,7 @@ async def test_an_engine_that_is_not_there() -> None:
     assert await run_process(settings, parameters, message) == (1, b"", b"")
 
 
-async def work(message: bytes, parameters: Parameters, pieces: int = 7) -> bytes:
+async def work(message: bytes, parameters: Parameters, pieces: int = 7, engine_url: str = NOBODY) -> bytes:
     output = bytearray()
 
     async def take(data: bytes) -> None:
@@ -109,7 +110,7 @@ async def work(message: bytes, parameters: Parameters, pieces: int = 7) -> bytes
         for start in range(0, len(message), pieces):
             yield message[start : start + pieces]
 
-    await Worker(WorkerSettings(NODE.secret_key, RULES, NOBODY), parameters, take).run(given())
+    await Worker(WorkerSettings(NODE.secret_key, RULES, engine_url), parameters, take).run(given())
     return bytes(output)
 
 
@@ -131,6 +132,29 @@ async def test_damage_before_and_after_the_head(form: cm.Form) -> None:
         else:
             with pytest.raises(Unopened):
                 await work(message[:cut], parameters)
+
+
+@pytest.mark.parametrize(("credit", "said"), [(20, 11), (22, 12), (200, 24)])
+async def test_a_stream_ends_when_its_credit_is_spent(credit: int, said: int) -> None:
+    """The engine says 24 words and waits; one token more than is paid for shows that the credit is spent."""
+    line, left = b'data: {"choices":[{"text":"word"}]}\n\n', anyio.Event()
+
+    async def engine(request: IncomingRequest, responder: Responder) -> None:
+        async for _ in request.body():
+            pass
+        await responder.send_head(200, ((b"content-type", b"text/event-stream"),))
+        for _ in range(24):
+            await responder.send(line)
+        if said < 24:
+            await left.wait()
+        await responder.finish()
+
+    message, parameters, context = sealed()
+    async with listen(engine) as server:
+        output = await work(message, replace(parameters, credit_amount=credit), engine_url=server.url)
+        left.set()
+    response, footer = answer_in(output, context)
+    assert (response.head.status, response.content, footer.refund) == (200, line * said, None)
 
 
 async def test_two_requests_share_nothing() -> None:
