@@ -10,9 +10,7 @@ from typing import Any
 import pytest
 
 from conformance.vectors.currency_keys import DEPLOYED_1024
-from openpcc_ref.binary_http import (
-    field_value,
-)
+from openpcc_ref.binary_http import field_value
 from openpcc_ref.credits import ATTESTATION, Credit
 from openpcc_ref.credits import credit as credit_format
 from openpcc_ref.credits.currency import exact
@@ -34,15 +32,7 @@ from openpcc_ref.services.nonce_lock import NonceLockService
 from openpcc_ref.services.nonce_lock_client import NonceLockClient
 from openpcc_ref.services.router import Router
 from openpcc_ref.sources import system_random
-from tests.openpcc_ref.services.compute_stack import (
-    MESSAGE,
-    MODEL,
-    Money,
-    ask,
-    inner_request,
-    sealed,
-    stack,
-)
+from tests.openpcc_ref.services.compute_stack import MESSAGE, MODEL, Money, ask, inner_request, sealed, stack
 
 pytestmark = pytest.mark.anyio
 
