@@ -22,7 +22,17 @@ from conformance.registry import Check
 from conformance.runfile import Limits
 from conformance.targets import RunningTarget, TargetFailed
 from conformance.transcript import Transcript
-from conformance.verdicts import NOT_GRADED, Attribution, CaseResult, NotApplicable, Profile, Verdict, Violation, judge
+from conformance.verdicts import (
+    NOT_GRADED,
+    Attribution,
+    CaseResult,
+    NotApplicable,
+    Profile,
+    Verdict,
+    Violation,
+    excusing,
+    judge,
+)
 from openpcc_ref.http1 import Http1Error
 
 
@@ -149,13 +159,15 @@ class Engine:
 
     async def _attempt(self, check: Check, transcript: Transcript) -> _Outcome:
         limit = self.limits.case_s * self.limits.scale
-        try:
-            with anyio.fail_after(limit):
-                async with self.world.case(transcript) as world:
-                    await check.function(world)
-        except Exception as raised:
-            return self._outcome(_root(raised), check, limit)
-        return _Outcome(Verdict.PASS)
+        outcome = _Outcome(Verdict.PASS)
+        with excusing(self.profile) as excused:
+            try:
+                with anyio.fail_after(limit):
+                    async with self.world.case(transcript) as world:
+                        await check.function(world)
+            except Exception as raised:
+                outcome = self._outcome(_root(raised), check, limit)
+        return _worst([self._judged(violation, check) for violation in excused], outcome)
 
     def _outcome(self, error: Exception, check: Check, limit: float) -> _Outcome:
         """Say what it means that a check raised this."""
@@ -172,6 +184,9 @@ class Engine:
                 frames = traceback.extract_tb(error.__traceback__)
                 where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
                 return _Outcome(Verdict.ERROR, "a check that runs", f"{type(error).__name__}: {error}{where}")
+        return self._judged(violation, check)
+
+    def _judged(self, violation: Violation, check: Check) -> _Outcome:
         verdict = judge(violation, violation.level or check.level, self.profile)
         return _Outcome(verdict, violation.expected, violation.observed, violation.deployed)
 
@@ -187,6 +202,17 @@ class Engine:
         except TimeoutError:
             return "the honest exchange did not end in time"
         return None
+
+
+def _worst(excused: Sequence[_Outcome], end: _Outcome) -> _Outcome:
+    """Return the worst of what was excused on the way and how the case ended; of equals the first."""
+    gravity = (Verdict.PASS, Verdict.WARN, Verdict.FAIL).index
+    if not excused:
+        return end
+    worst = max(excused, key=lambda outcome: gravity(outcome.verdict))
+    if end.verdict in (Verdict.ERROR, Verdict.NOT_APPLICABLE):  # nobody meant the rest for such a subject
+        return replace(worst, observed=f"{worst.observed}; then the case could not go on: {end.observed}")
+    return end if gravity(end.verdict) > gravity(worst.verdict) else worst
 
 
 def _root(error: Exception) -> Exception:

@@ -97,8 +97,8 @@ class Books:
         return self._accounts.setdefault(token, _Account())
 
     def _deposit(self, deposit: Deposit, status: int | None) -> None:
-        account = self._account(deposit.token.octets)
         random, amount = deposit.credit.nonce.random, deposit.credit.value.amount
+        account = self._account(deposit.token.octets)
         self._use(deposit.credit, b"deposit" + deposit.token.octets, status)
         if status == 200:
             account.deposited[random] = amount

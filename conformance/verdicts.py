@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -39,7 +42,7 @@ class Profile(StrEnum):
 
 
 class Violation(Exception):
-    """The subject breaks the rule of the check.
+    """The subject breaks the rule of the check. Raised, it ends the case; :func:`expect` may let the case go on.
 
     ``deployed`` names the divergence whose deployed behaviour is exactly what was observed; only then may a
     profile be lenient. ``level`` stands in for the check's where what was observed is a matter of its own.
@@ -59,10 +62,35 @@ class NotApplicable(Exception):
     """The subject does not offer what the check needs; the text says what is missing."""
 
 
-def expect(holds: bool, *, expected: str, observed: str, deployed: str | None = None) -> None:
-    """Raise :class:`Violation` unless ``holds``."""
-    if not holds:
-        raise Violation(expected, observed, deployed=deployed)
+_excusing: ContextVar[tuple[Profile, list[Violation]] | None] = ContextVar("excusing", default=None)
+"""The profile of the present case, and what it has excused so far."""
+
+
+@contextmanager
+def excusing(profile: Profile) -> Iterator[list[Violation]]:
+    """Let :func:`expect` go on after what ``profile`` excuses, in this block; yields what was excused, in order."""
+    excused: list[Violation] = []
+    token = _excusing.set((profile, excused))
+    try:
+        yield excused
+    finally:
+        _excusing.reset(token)
+
+
+def expect(holds: bool, *, expected: str, observed: str, deployed: str | None = None) -> bool:
+    """Raise :class:`Violation` unless ``holds``; return False for a violation that the profile of the case excuses.
+
+    The case goes on then, for a worse violation may follow. What makes sense only if the expectation holds stands
+    behind ``if expect(...)``; where nothing after it does, the check raises :class:`Violation` itself.
+    """
+    if holds:
+        return True
+    violation = Violation(expected, observed, deployed=deployed)
+    case = _excusing.get()
+    if case is None or _excuse(violation, case[0]) is None:
+        raise violation
+    case[1].append(violation)
+    return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,13 +118,17 @@ class CaseResult:
 
 def judge(violation: Violation, level: Level, profile: Profile) -> Verdict:
     """Return the verdict for a violation: the row's level decides, the profile may excuse a divergence."""
-    verdict = Verdict.FAIL if level.binding else Verdict.WARN
+    return _excuse(violation, profile) or (Verdict.FAIL if level.binding else Verdict.WARN)
+
+
+def _excuse(violation: Violation, profile: Profile) -> Verdict | None:
+    """Return the verdict that the profile gives a divergence in place of the level's, or None."""
     if violation.deployed is None or profile is Profile.STRICT:
-        return verdict
+        return None
     match divergences()[violation.deployed].outcome:
         case "pass":
             return Verdict.PASS
         case "warn":
             return Verdict.WARN
         case "fail":
-            return verdict
+            return None

@@ -140,18 +140,23 @@ class Opened:
         return f"inner status {self.response.head.status} with {len(self.response.content)} bytes"
 
 
-def open_outer(outer: Outer, context: ResponseContext, *, deployed: str | None = None) -> Opened:
-    """Open an outer response. A violation, if it is not a whole encapsulated response.
+def expect_encapsulated(outer: Outer, *, deployed: str | None = None) -> bool:
+    """Require an encapsulated response; return False where there is none and the profile excuses that.
 
     ``deployed`` names the divergence that excuses an unencapsulated 400 of type ``about:blank``.
     """
     blank = outer.status == 400 and b'"about:blank"' in outer.content
-    expect(
+    return expect(
         outer.status == 200 and outer.form is not None,
         expected="outer status 200 with an encapsulated response",
         observed=str(outer),
         deployed=deployed if blank else None,
     )
+
+
+def open_outer(outer: Outer, context: ResponseContext) -> Opened:
+    """Open an outer response. A violation, if it is not a whole encapsulated response."""
+    expect_encapsulated(outer)
     assert outer.form is not None
     expect(outer.complete, expected="an encapsulated response with an end", observed=str(outer))
     opener = ResponseOpener(context, outer.form, MAX_CHUNK)

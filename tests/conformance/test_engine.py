@@ -18,7 +18,7 @@ from conformance.results import Exit, exit_code
 from conformance.runfile import Limits
 from conformance.targets import TargetFailed
 from conformance.transcript import Transcript, read
-from conformance.verdicts import Attribution, CaseResult, NotApplicable, Profile, Verdict, Violation
+from conformance.verdicts import Attribution, CaseResult, NotApplicable, Profile, Verdict, Violation, expect
 from openpcc_ref.http1 import Failure, Http1Error
 
 pytestmark = pytest.mark.anyio
@@ -169,6 +169,66 @@ async def test_a_met_need_runs_the_check() -> None:
 async def test_only_a_named_divergence_is_excused(profile: Profile, deployed: str | None, verdict: Verdict) -> None:
     (result,) = await grade(make(raises(Violation("this", "that", deployed=deployed))), profile=profile)
     assert (result.verdict, result.divergence) == (verdict, deployed)
+
+
+PASSED_OVER, WARNED_OF, NOT_EXCUSED = "OHT-D07", "OHT-D09", "RTR-D22"
+"""Divergences with the outcomes pass, warn and fail."""
+
+
+def departs(*divergences: str, end: Exception | None = None) -> CheckFunction:
+    """Return a check that observes one divergence after the other, each in a task, and ends as told."""
+
+    async def look(divergence: str) -> None:
+        expect(False, expected="the text", observed=divergence, deployed=divergence)
+
+    async def check(_: Any) -> None:
+        for divergence in divergences:
+            async with anyio.create_task_group() as group:
+                group.start_soon(look, divergence)
+        if end is not None:
+            raise end
+
+    return check
+
+
+@pytest.mark.parametrize(
+    ("function", "verdict", "observed"),
+    [
+        (departs(PASSED_OVER), Verdict.PASS, PASSED_OVER),
+        (departs(WARNED_OF), Verdict.WARN, WARNED_OF),
+        (departs(PASSED_OVER, WARNED_OF), Verdict.WARN, WARNED_OF),
+        (departs(WARNED_OF, PASSED_OVER), Verdict.WARN, WARNED_OF),
+        (departs(WARNED_OF, NOT_EXCUSED, PASSED_OVER), Verdict.FAIL, NOT_EXCUSED),
+        (departs(PASSED_OVER, WARNED_OF, end=Violation("this", "that")), Verdict.FAIL, "that"),
+        (departs(WARNED_OF, end=BROKEN), Verdict.FAIL, str(BROKEN)),
+        (departs(PASSED_OVER, end=Violation("this", "that", deployed=WARNED_OF)), Verdict.WARN, "that"),
+        (departs(WARNED_OF, end=Violation("this", "that", deployed=PASSED_OVER)), Verdict.WARN, WARNED_OF),
+    ],
+)
+async def test_a_case_goes_on_after_what_is_excused_and_the_worst_counts(
+    function: CheckFunction, verdict: Verdict, observed: str
+) -> None:
+    (result,) = await grade(make(function), profile=Profile.INTEROP_2025)
+    assert (result.verdict, result.observed) == (verdict, observed)
+
+
+@pytest.mark.parametrize("end", [KeyError("oops"), NotApplicable("no such thing")])
+async def test_what_is_excused_stays_when_the_rest_of_the_case_cannot_be_done(end: Exception) -> None:
+    (result,) = await grade(make(departs(WARNED_OF, end=end)), profile=Profile.INTEROP_2025)
+    assert (result.verdict, result.divergence, result.attribution) == (Verdict.WARN, WARNED_OF, None)
+    assert "could not go on" in result.observed
+
+
+async def test_a_strict_case_ends_with_its_first_violation() -> None:
+    (result,) = await grade(make(departs(PASSED_OVER, end=KeyError("never raised"))))
+    assert (result.verdict, result.observed) == (Verdict.FAIL, PASSED_OVER)
+
+
+async def test_what_one_case_excuses_is_no_matter_of_the_next() -> None:
+    first, second = await grade(make(departs(WARNED_OF)), make(holds, name="b"), profile=Profile.INTEROP_2025)
+    assert (first.verdict, second.verdict) == (Verdict.WARN, Verdict.PASS)
+    with pytest.raises(Violation):
+        expect(False, expected="this", observed="that", deployed=WARNED_OF)
 
 
 @pytest.mark.parametrize("refusal", [BROKEN, Violation("status 200", "status 404")])

@@ -7,7 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from conformance.peers.bank import BankCase, Reply
 from conformance.peers.mint import draw_nonce
 from conformance.registry import check
-from conformance.verdicts import Violation, expect
+from conformance.verdicts import expect
 from openpcc_ref.credits import Credit, CurrencyValue, blind_rsa, credit, currency
 from openpcc_ref.protobuf import bank_pb2, credit_pb2
 
@@ -165,7 +165,9 @@ async def value_too_long(case: BankCase) -> None:
 
 
 def _expect_400_or_deployed(reply: Reply, what: str, deployed: str) -> None:
-    if reply.status != 400:
-        raise Violation(
-            f"status 400 for {what}", f"status {reply.status}", deployed=deployed if reply.status == 200 else None
-        )
+    expect(
+        reply.status == 400,
+        expected=f"status 400 for {what}",
+        observed=f"status {reply.status}",
+        deployed=deployed if reply.status == 200 else None,
+    )

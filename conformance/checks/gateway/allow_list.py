@@ -226,8 +226,8 @@ async def target_form(world: GatewayWorld) -> None:
 )
 async def url_as_path(world: GatewayWorld) -> None:
     """Whoever reduces it to a path has two hosts, and the list was asked about one."""
-    await world.control(Form.UNCHUNKED)
     for url in (b"http://example.com/ping", b"http://" + ROUTER + b"/ping"):
+        await world.control(Form.UNCHUNKED)
         status, seen = await world.status_of(raw_request(b"GET", ROUTER, url), Form.UNCHUNKED)
         await world.settled()
         targets = [received.target for received in world.forwarded()]

@@ -194,8 +194,8 @@ async def expect_continue(world: GatewayWorld) -> None:
     reply = await world.ask(compute(b"content", ((b"expect", b"100-continue"),)), Form.UNCHUNKED)
     status = reply.response.head.status
     deployed = "OHT-D12" if status == 200 and world.router.requests else None
-    expect(400 <= status <= 599, expected="an inner error", observed=str(reply), deployed=deployed)
-    await world.nothing_forwarded("Expect: 100-continue")
+    if expect(400 <= status <= 599, expected="an inner error", observed=str(reply), deployed=deployed):
+        await world.nothing_forwarded("Expect: 100-continue")
 
 
 @check(

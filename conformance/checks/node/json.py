@@ -10,7 +10,7 @@ from conformance.peers.node import NodeWorld
 from conformance.peers.node_engine import PATHS, is_openai
 from conformance.peers.node_material import NOT_SERVED
 from conformance.registry import check
-from conformance.verdicts import Violation, expect
+from conformance.verdicts import expect
 
 _IMAGE = "data:image/png;base64,iVBORw0KGgo="
 _TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
@@ -286,8 +286,7 @@ async def nothing_else_changed(world: NodeWorld) -> None:
         sent, got = (_members(data) for data in (body, received.body))
         if is_openai(path) and '"stream": true' in more:
             got = [pair for pair in got if pair[0] != "stream_options"]
-        if sent != got:
-            raise Violation(f"nothing else changed in {more}", "another body", deployed="NODE-D04")
+        expect(sent == got, expected=f"nothing else changed in {more}", observed="another body", deployed="NODE-D04")
 
 
 def _members(body: bytes) -> list[tuple[str, Any]]:

@@ -7,7 +7,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-from conformance.peers.envelope import Envelope, Outer, expect_refused, open_outer, raw_request, zero_shared_secret
+from conformance.peers.envelope import (
+    Envelope,
+    Outer,
+    expect_encapsulated,
+    expect_refused,
+    open_outer,
+    raw_request,
+    zero_shared_secret,
+)
 from conformance.verdicts import Violation
 from openpcc_ref.binary_http import Response, ResponseHead, decode_request, encode_response
 from openpcc_ref.hpke import KdfId, KemId, kdf
@@ -105,7 +113,7 @@ def test_what_is_no_encapsulated_response_is_a_violation(wrong: Outer) -> None:
 def test_only_the_deployed_answer_is_excused(content: bytes, deployed: str | None) -> None:
     clear = Outer(400, ((b"content-type", b"application/problem+json"),), content, True)
     with pytest.raises(Violation) as raised:
-        open_outer(clear, envelope(UNCHUNKED).context, deployed="OHT-D05")
+        expect_encapsulated(clear, deployed="OHT-D05")
     assert raised.value.deployed == deployed
 
 
