@@ -8,8 +8,10 @@ from typing import Any
 
 from conformance.faults import fault
 from conformance.faults.node_base import FaultyNode
-from openpcc_ref.compute_messages import Form, RequestOpener
-from openpcc_ref.errors import Rejected
+from openpcc_ref.compute_messages import ComputeMessageRejected, Form, RequestOpener
+from openpcc_ref.compute_node import Parameters
+from openpcc_ref.errors import Rejected, require
+from openpcc_ref.http1 import IncomingRequest
 from openpcc_ref.services.node_worker import Unopened, Worker
 from openpcc_ref.varint import decode_varint
 
@@ -174,3 +176,26 @@ class Empty(FaultyNode):
     """Takes data chunks without plaintext."""
 
     without = ("chunked-stream.chunk.empty",)
+
+
+@fault(
+    id="node.chunks.whole-only",
+    breaks=["MSG-044", "NODE-001"],
+    trips=["node.opening.chunked"],
+    also=[
+        "node.chunks.*",
+        "node.opening.body-truncated",
+        "node.opening.not-binary-http",
+        "node.opening.one-message",
+        "node.opening.other-media-type",
+    ],
+)
+class WholeOnly(FaultyNode):
+    """Knows unchunked requests only."""
+
+    def parameters_of(self, request: IncomingRequest) -> Parameters:
+        parameters = super().parameters_of(request)
+        known = parameters.form is Form.UNCHUNKED
+        code = "compute-message.request.media-type"
+        require(known, ComputeMessageRejected, code, where="Content-Type", expected="the unchunked media type")
+        return parameters

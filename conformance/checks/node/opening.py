@@ -23,8 +23,12 @@ _ENC = slice(7, 72)
     title="An unchunked request is opened and answered",
 )
 async def unchunked(world: NodeWorld) -> None:
-    """An honest request; the sealed answer opens with the context of the node's encapsulated key."""
+    """Honest requests with prompts of one byte up to 512 KiB; the sealed answers open with the context of the node's
+    encapsulated key."""
     await world.control(Form.UNCHUNKED)
+    for length in (1, 514, 2**14, 2**16, 2**19):
+        prompt = "a" * length
+        await world.accepted(world.request(body=world.body(prompt=prompt)), f"a prompt of {length} bytes")
 
 
 @check(
