@@ -1,7 +1,8 @@
 """Compute messages as operations. Chapter: ``spec/compute_messages.md``.
 
 Media types are text; everything else is octets. Whoever needs randomness is given it: ``dek`` (32), ``nonce`` (12),
-``ephemeral_seed`` (32, input of DeriveKeyPair) and ``response_nonce`` (16).
+``ephemeral_seed`` (32, input of DeriveKeyPair) and ``response_nonce`` (16). ``type`` and ``curve`` of a key in a TPM are
+two octets each.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from openpcc_ref.compute_messages import (
     ResponseOpener,
     ResponseSealer,
     encapsulate_key,
+    encode_node_key,
     open_encapsulated_key,
     request_form,
     response_form,
@@ -48,6 +50,14 @@ def seal_request(value: Json) -> Json:
     message = sealer.header() + sealer.seal(bytes.fromhex(value["plaintext"])) + sealer.finish()
     keys = [sealer.encapsulate_key(bytes.fromhex(public_key))[0].hex() for public_key in value["public_keys"]]
     return {"message": message.hex(), "encapsulated_keys": keys}
+
+
+@operation("compute-message.node-key")
+def node_key(value: Json) -> Json:
+    """Return the public key of a node, from the members of its key's public area in a TPM."""
+    key_type, curve = (int(value[name], 16) for name in ("type", "curve"))
+    public_key = encode_node_key(key_type, curve, bytes.fromhex(value["x"]), bytes.fromhex(value["y"]))
+    return {"public_key": public_key.hex()}
 
 
 @operation("compute-message.open-encapsulated-key")

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from conformance.operations.compute_message import drawn, open_key, open_request, seal_request, seal_response
+from conformance.operations.compute_message import (
+    drawn,
+    node_key,
+    open_key,
+    open_request,
+    seal_request,
+    seal_response,
+)
 from conformance.vectors.case import Case, Json
 from conformance.vectors.coins import coins
 from openpcc_ref.binary_http import Request, RequestHead, Response, ResponseHead, encode_request, encode_response
@@ -27,6 +34,7 @@ _JSON = (b"content-type", b"application/json")
 
 def cases() -> Iterator[Case]:
     """Return the cases, every negative after its control."""
+    yield from _node_keys()
     yield from _sealed_requests()
     yield from _encapsulated_keys()
     yield from _whole_requests()
@@ -54,6 +62,50 @@ def _seal_input(name: str, plaintext: bytes, media_type: str, nodes: str) -> Jso
         "nonce": coins(name, "nonce", 12).hex(),
         "ephemeral_seeds": [coins(name, f"ephemeral {letter}", 32).hex() for letter in nodes],
     }
+
+
+def _node_keys() -> Iterator[Case]:
+    """Keys as a TPM describes them: with coordinates of their length, shorter ones, and what is no key of P-256."""
+    for name, place, comment in (
+        ("valid", None, "both coordinates have 32 bytes"),
+        ("short-x", 0, "the TPM leaves out a leading zero byte of X"),
+        ("short-y", 1, "the TPM leaves out a leading zero byte of Y"),
+    ):
+        value = _tpm_key(place)
+        case = Case(
+            id=f"compute-message.node-key.{name}",
+            comment=comment,
+            operation="compute-message.node-key",
+            requirements=("MSG-093",),
+            input=value,
+            expected=node_key(value),
+        )
+        yield case
+        if place is None:
+            control = case
+    x, y = control.input["x"], control.input["y"]
+    for fault, comment, part, requirement, edit in (
+        ("type-rsa", "an RSA key, 0x0001", "type", "MSG-096", {"type": "0001"}),
+        ("type-symmetric", "a symmetric key, 0x0025", "type", "MSG-096", {"type": "0025"}),
+        ("curve-p384", "NIST P-384, 0x0004", "curve", "MSG-096", {"curve": "0004"}),
+        ("curve-sm2", "SM2 P-256, 0x0020", "curve", "MSG-096", {"curve": "0020"}),
+        ("long-x", "33 bytes of X, the first one 1", "coordinate", "MSG-093", {"x": f"01{x}"}),
+        ("long-y", "33 bytes of Y, the first one 1", "coordinate", "MSG-093", {"y": f"01{y}"}),
+        ("off-curve", "the last bit of Y flipped", "point", "MSG-096", {"y": _flip(bytes.fromhex(y), 31).hex()}),
+        ("point-at-zero", "X is empty, as if it were zero", "point", "MSG-096", {"x": ""}),
+    ):
+        yield _spoilt(control, fault, comment, f"compute-message.node-key.{part}", requirement, **edit)
+
+
+def _tpm_key(short: int | None) -> Json:
+    """Return the description of a key; coordinate ``short`` has a leading zero byte, which is left out."""
+    for number in range(2**12):
+        point = node(f"in a TPM {number}").public_key[1:]
+        zeros = [not point[0], not point[32]]
+        if zeros == [short == 0, short == 1]:
+            break
+    x, y = (part[zero:].hex() for part, zero in zip((point[:32], point[32:]), zeros, strict=True))
+    return {"type": "0023", "curve": "0003", "x": x, "y": y}
 
 
 def _sealed_requests() -> Iterator[Case]:

@@ -28,6 +28,7 @@ from openpcc_ref.compute_messages.media_types import (
     response_form,
 )
 from openpcc_ref.compute_messages.messages import open_request, open_response, seal_request, seal_response
+from openpcc_ref.compute_messages.node_key import encode_node_key
 from openpcc_ref.compute_messages.request import RequestOpener, RequestSealer
 from openpcc_ref.compute_messages.response import ResponseOpener, ResponseSealer
 from openpcc_ref.oblivious_http.media_types import Form
@@ -49,6 +50,7 @@ __all__ = [
     "content_pieces",
     "encapsulate_key",
     "encapsulated_key_length",
+    "encode_node_key",
     "inner_form",
     "open_encapsulated_key",
     "open_request",

@@ -366,6 +366,30 @@ def test_arbitrary_bodies_are_refused_in_one_way(form: cm.Form, data: bytes) -> 
         open_all(cm.ResponseOpener(client, form), [data])
 
 
+ECC, NIST_P256 = 0x0023, 0x0003
+
+
+def test_the_key_of_a_node_as_a_tpm_describes_it() -> None:
+    """A published key, and one of the 256th part whose X begins with a zero byte, which a TPM may leave out."""
+    x = bytes.fromhex("961dcce3363c4111791dcdfc20ced6a79badfeca3fedf989246543327108001a")
+    y = bytes.fromhex("683329f3bd48de502bfddcc76cb613b1e3071e10df2fa0c122edbc83b0821cd6")
+    assert cm.encode_node_key(ECC, NIST_P256, x, y) == b"\4" + x + y
+    pairs = (P256.derive_key_pair(number.to_bytes(32, "big")) for number in itertools.count())
+    short = next(pair.public_key for pair in pairs if not pair.public_key[1])
+    assert cm.encode_node_key(ECC, NIST_P256, short[1:33].lstrip(b"\0"), short[33:].lstrip(b"\0")) == short
+
+
+@given(
+    key_type=st.sampled_from([ECC, 1, 0x25]) | st.integers(0, 0xFFFF),
+    curve=st.sampled_from([NIST_P256, 4]) | st.integers(0, 0xFFFF),
+    x=st.binary(max_size=40),
+    y=st.binary(max_size=40),
+)
+def test_arbitrary_keys_of_nodes_are_refused_in_one_way(key_type: int, curve: int, x: bytes, y: bytes) -> None:
+    with pytest.raises(cm.ComputeMessageRejected, match=r"compute-message\.node-key\.(type|curve|coordinate|point)"):
+        cm.encode_node_key(key_type, curve, x, y)
+
+
 def test_nothing_secret_is_printed() -> None:
     sealer = cm.RequestSealer(cm.Form.UNCHUNKED, random=drawing(*FIXED))
     _, context = sealer.encapsulate_key(A.public_key)
