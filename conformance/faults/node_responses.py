@@ -8,11 +8,13 @@ from typing import Any
 
 from conformance.faults import fault
 from conformance.faults.node_base import FaultyNode
-from openpcc_ref.compute_messages import Form, ReceiverContext, ResponseSealer
+from openpcc_ref.compute_messages import ENCODED_CHUNK, Form, ReceiverContext, ResponseSealer
 from openpcc_ref.compute_node import EngineRequest, Parameters, UsageReader
-from openpcc_ref.http1 import Chunk, Http1Error, IncomingRequest, IncomingResponse, Responder, field_value
+from openpcc_ref.http1 import Chunk, Fields, Http1Error, IncomingRequest, IncomingResponse, Responder, field_value
+from openpcc_ref.oblivious_http.messages import body_sealer
 from openpcc_ref.services.node import INTERNAL
 from openpcc_ref.services.node_worker import SealedAnswer, Worker
+from openpcc_ref.sources import RandomSource
 
 
 class Filtered:
@@ -207,6 +209,84 @@ class SmallChunks(FaultyNode):
     """Seals every 64 bytes as a chunk of their own."""
 
     worker = _Eager
+
+
+class _LargeChunks(ResponseSealer):
+    """Seals chunks of up to ``largest`` bytes."""
+
+    largest = 2**15
+
+    def __init__(self, context: ReceiverContext, form: Form, *, random: RandomSource) -> None:
+        super().__init__(context, form, random=random)
+        self._whole = form is Form.UNCHUNKED
+        self._sealing = body_sealer(form, context.aead_id, self.keys.aead_key, self.keys.aead_nonce)
+        self._held = bytearray()
+
+    def seal(self, data: bytes) -> bytes:
+        self._held += data
+        sealed = b""
+        while not self._whole and len(self._held) >= self.largest:
+            sealed += self._sealing.seal(bytes(self._held[: self.largest]))
+            del self._held[: self.largest]
+        return sealed
+
+    def flush(self) -> bytes:
+        held = b"" if self._whole else bytes(self._held)
+        del self._held[: len(held)]
+        return self._sealing.seal(held) if held else b""
+
+    def finish(self) -> bytes:
+        return self.flush() + self._sealing.seal_final(bytes(self._held))
+
+
+class _Large(Worker):
+    def response_sealer(self, context: ReceiverContext, form: Form) -> ResponseSealer:
+        return _LargeChunks(context, form, random=self.random)
+
+
+@fault(id="node.responses.large-chunks", breaks=["NODE-061", "MSG-074"], trips=["node.responses.chunk-size"])
+class LargeChunks(FaultyNode):
+    """Seals each piece of a stream as one chunk."""
+
+    worker = _Large
+
+
+class _OneMore(_LargeChunks):
+    largest = ENCODED_CHUNK + 1
+
+
+class _OneMoreByte(Worker):
+    def response_sealer(self, context: ReceiverContext, form: Form) -> ResponseSealer:
+        return _OneMore(context, form, random=self.random)
+
+
+@fault(id="node.responses.one-byte-more", breaks=["NODE-061", "MSG-074"], trips=["node.responses.chunk-size"])
+class OneByteMore(FaultyNode):
+    """Fills chunks to 515 bytes."""
+
+    worker = _OneMoreByte
+
+
+class _KnownInChunks(SealedAnswer):
+    def __init__(self, worker: Worker, context: ReceiverContext, status: int, fields: Fields, length: int) -> None:
+        super().__init__(worker, context, status, fields, length)
+        self._form = Form.CHUNKED
+        self._sealer = worker.response_sealer(context, self._form)
+
+
+class _Mismatching(Worker):
+    async def answer(self, context: ReceiverContext, status: int, fields: Fields, content: bytes) -> None:
+        sealed = _KnownInChunks(self, context, status, fields, len(content))
+        await sealed.start()
+        await sealed.content(content)
+        await sealed.finish()
+
+
+@fault(id="node.responses.known-in-chunks", breaks=["MSG-072", "NODE-061"], trips=["node.responses.form"])
+class KnownInChunks(FaultyNode):
+    """Seals refusals, whose length is known, in chunks."""
+
+    worker = _Mismatching
 
 
 class _LongContent(SealedAnswer):

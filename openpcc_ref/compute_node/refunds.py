@@ -13,8 +13,15 @@ INPUT_PRICE = 0.5
 OUTPUT_PRICE = 2.0
 """Credits per token. Requirements: NODE-051."""
 
+MAX_COUNTED_LINE = 2**16
+"""Bytes of one line of a stream in which text is looked for; a token is shorter."""
+
 MAX_LINE = 2**24
 """Bytes of one line of an answer that are kept to look for usage in; a longer line has none."""
+
+
+_TEXTS = ("text", "content", "reasoning_content", "response", "thinking")
+"""Members that hold generated text, in both dialects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,9 @@ def refund(credit_amount: int, status: int, usage: Usage | None, factor: float) 
 class UsageReader:
     """Reads the usage out of an answer while it streams by, line by line.
 
+    ``tokens`` is how many tokens the answer has so far, at least: one for each line with text in it. That is all that
+    can be known of a stream before its end. Requirements: NODE-056.
+
     On ``/v1/`` paths it is in the last line that holds a JSON object, with or without ``data: `` in front; on the
     others in the last line that is not blank. Numbers that are no counts are no usage. Requirements: NODE-052.
     """
@@ -61,6 +71,7 @@ class UsageReader:
         self._line = bytearray()
         self._overlong = False
         self._last = b""
+        self.tokens = 0
 
     def feed(self, data: bytes) -> None:
         """Look at a piece of the answer."""
@@ -93,10 +104,26 @@ class UsageReader:
         if self._openai:
             line = line.removeprefix(b"data: ")
             line = line if line.startswith(b"{") and line.endswith(b"}") else b""
+        self.tokens += len(line) <= MAX_COUNTED_LINE and _has_text(line)
         if line or self._overlong:
             self._last = b"" if self._overlong else line
         self._line.clear()
         self._overlong = False
+
+
+def _has_text(line: bytes) -> bool:
+    """Say whether a line of a stream has generated text in it, in either dialect."""
+    try:
+        members = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    if not isinstance(members, dict):
+        return False
+    choices = members.get("choices")
+    spoken = [members, *(choices if isinstance(choices, list) else ())]
+    parts = [part for part in spoken if isinstance(part, dict)]
+    parts += [part[name] for part in parts for name in ("delta", "message") if isinstance(part.get(name), dict)]
+    return any(isinstance(part.get(name), str) and part[name] for part in parts for name in _TEXTS)
 
 
 def _usage(members: Any, read: str, written: str) -> Usage | None:

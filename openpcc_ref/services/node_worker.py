@@ -200,7 +200,7 @@ class Worker:
         return ((b"content-type", b"application/json"), (b"accept", accept), (b"content-length", length))
 
     async def pass_back(self, engine: EngineRequest, response: IncomingResponse, context: ReceiverContext) -> None:
-        """Seal the engine's answer and write the footer once it is whole. Requirements: NODE-050 to NODE-054."""
+        """Seal the engine's answer and write the footer once it is whole. Requirements: NODE-050 to NODE-056."""
         if not 200 <= response.status <= 599 or 300 <= response.status <= 399:
             raise EngineFailed
         length = _content_length(response)
@@ -210,8 +210,16 @@ class Worker:
         async for chunk in response.body():
             usage.feed(chunk.data)
             await sealed.content(chunk.data)
+            if length is None and self.spent(usage):
+                await sealed.finish()
+                await self.end(response.status, None)
+                return
         await sealed.finish()
         await self.end(response.status, usage.finish())
+
+    def spent(self, usage: UsageReader) -> bool:
+        """Say whether a stream costs more than its credit already, so that it ends here. Requirements: NODE-056."""
+        return Usage(0, usage.tokens).cost > self.parameters.credit_amount
 
     # -- the output --------------------------------------------------------------------------------------------------
 

@@ -260,6 +260,33 @@ def test_arbitrary_answers_have_some_usage_or_none(path: str, data: bytes) -> No
     assert usage is None or usage.cost >= 0
 
 
+@pytest.mark.parametrize(
+    ("line", "tokens"),
+    [
+        (b'data: {"choices":[{"index":0,"text":"a"}]}', 1),
+        (b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}', 1),
+        (b'data: {"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}', 0),
+        (b'data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}', 0),
+        (b"data: [DONE]", 0),
+        (b'{"response":"a","done":false}', 1),
+        (b'{"message":{"role":"assistant","content":"a"}}', 1),
+        (b'{"response":"","done":true}', 0),
+        (b'{"choices":{"text":"a"}}', 0),
+        (b'{"choices":["text"],"text":1}', 0),
+        (b'{"text":', 0),
+        (b"[" * 3000, 0),
+        (b'{"text":"' + b"a" * 2**16 + b'"}', 0),
+    ],
+)
+def test_a_line_with_text_has_a_token(line: bytes, tokens: int) -> None:
+    path = "/v1/completions" if line.startswith(b"data") else "/api/generate"
+    reader = node.UsageReader(path)
+    reader.feed(line)
+    assert reader.tokens == 0
+    reader.feed(b"\n")
+    assert reader.tokens == tokens
+
+
 def test_an_endless_line_is_not_kept() -> None:
     reader = node.UsageReader("/api/chat")
     for _ in range(40):
