@@ -66,7 +66,12 @@ class FewCandidates(Router):
         return candidates
 
 
-@fault(id="router.requests.special-money", breaks=["RTR-035", "PAY-122"], trips=["router.requests.special-value"])
+@fault(
+    id="router.requests.special-money",
+    breaks=["RTR-035", "PAY-122"],
+    trips=["router.requests.special-value"],
+    also=["router.refunds.special"],
+)
 class SpecialMoney(LenientRouter):
     """Takes special values for the amounts that they would be without being special."""
 
@@ -152,6 +157,7 @@ class _Late(Transaction):
         "router.settlement.not-before",
         "router.tokens.lock-first",
         "router.tokens.consumed",
+        "router.tokens.malformed-query",
         "router.tokens.once",
         "router.refunds.after-consumption",
     ],
