@@ -27,6 +27,10 @@ DEPLOYED = """
     router.manifests.zeroed-types          router.manifests.unknown-evidence         RTR-D19 warn
     router.events.forgetful                router.events.revival                     RTR-D21 warn
     router.refunds.nodes-trailer           router.refunds.forged-trailer             RTR-D22 fail
+    node.opening.short-dek                 node.opening.dek-length                   MSG-D17 warn
+    node.chunks.empty                      node.chunks.empty                         MSG-D04 pass
+    node.secrecy.refusals-logged           node.secrecy.logs                         NODE-D14 fail
+    node.streams.unlimited                 node.streams.credit-spent                 NODE-D08 warn
 """
 """Fault, check, divergence and what it comes to under interop-2025."""
 
@@ -41,6 +45,12 @@ UNEXCUSED = """
     router.refunds.nothing                 router.refunds.zero                       warn
     router.settlement.breaks-leave-locks   router.settlement.cut-response            warn
     router.events.forgetful                router.events.revival                     warn
+    node.opening.any-length                node.opening.key-length                   fail
+    node.opening.short-dek                 node.opening.dek-length                   warn
+    node.parameters.any-amount             node.parameters.amount-positive           fail
+    node.refunds.generous                  node.refunds.negative-usage               fail
+    node.responses.small-chunks            node.responses.filled                     warn
+    node.streams.unlimited                 node.streams.credit-spent                 warn
 """
 """Fault, check and what it comes to under strict."""
 
