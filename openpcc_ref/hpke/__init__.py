@@ -8,7 +8,8 @@ from openpcc_ref.hpke.context import (
     setup_base_recipient,
     setup_base_sender,
 )
-from openpcc_ref.hpke.kem import DhKem, Kem, kem
+from openpcc_ref.hpke.dhkem import DhKem
+from openpcc_ref.hpke.kem import Kem, kem
 from openpcc_ref.hpke.suites import AeadId, HpkeRejected, KdfId, KemId, KeyPair, Suite
 
 __all__ = [

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from openpcc_ref.errors import require
 from openpcc_ref.hpke import aead, kdf
-from openpcc_ref.hpke.kem import DhKem, kem
+from openpcc_ref.hpke.dhkem import DhKem
+from openpcc_ref.hpke.kem import kem
 from openpcc_ref.hpke.suites import HpkeRejected, Suite
 from openpcc_ref.sources import RandomSource
 

@@ -14,7 +14,7 @@ from kyber_py.kyber.kyber import Kyber
 
 from openpcc_ref.errors import require
 from openpcc_ref.hpke import kdf
-from openpcc_ref.hpke.kem import DhKem
+from openpcc_ref.hpke.dhkem import DhKem
 from openpcc_ref.hpke.suites import HpkeRejected, KdfId, KemId, KeyPair
 from openpcc_ref.sources import RandomSource
 
