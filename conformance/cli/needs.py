@@ -43,6 +43,17 @@ In both modes the key is the published development key of 1024 bits, unless the 
 currency_key = { p = "…", q = "…" } under [target]. Nothing is to be said of nodes: they come by POST /node-events
 and listen on free ports. The sooner a router lets nodes in, the shorter the run; one that needs more than 12 seconds
 is not asked about nodes that come and go.""",
+    Role.NODE: """\
+The runner plays the client and the router in front of the node, and the inference engine behind it.
+Point the node's engine URL at the runner, and let runner and node agree on the node's key, the badges and the models:
+  started by the runner   mode = "launch": one JSON line on the program's standard input says
+                          {"secret_key": …, "models": […], "tags": […], "badge_public_key": …, "engine_url": …}:
+                          the P-256 scalar of the node's key and the Ed25519 key that badges verify with, in hexadecimal
+  already running         mode = "url":    listen = { engine = "127.0.0.1:3800" } and a table [target.node] with
+                          public_key (what the node attests, 65 bytes), badge_seed (of the Ed25519 key that signs
+                          badges, 32 bytes), both in hexadecimal, and models
+Evidence of the hardware is not asked for: the runner seals for the key that it is told. Nodes that log to standard
+output or error are listened to where the runner has started them.""",
     Role.NONCE_LOCK: """\
 The runner plays the services that spend nonces.
   started by the runner   mode = "launch": one JSON line on the program's standard input says {"database": null}

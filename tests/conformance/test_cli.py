@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from conformance import resources
 from conformance.cli import main
 from conformance.registry import checks
+from conformance.peers import JUDGED_ROLES
 from conformance.results import Exit
 from conformance.roles import Role
 
@@ -153,7 +154,17 @@ def test_explain_suggests() -> None:
     assert "unknown id 'OHT-53'; did you mean 'OHT-0" in result.output
 
 
-@pytest.mark.parametrize(("role", "told"), [("relay", '{"gateway_url": …}'), ("gateway", "bank_url")])
+@pytest.mark.parametrize(
+    ("role", "told"),
+    [
+        ("relay", '{"gateway_url": …}'),
+        ("gateway", "bank_url"),
+        ("bank", "nonce_lock_url"),
+        ("nonce-lock", '{"database": null}'),
+        ("router", "check_every_ms"),
+        ("node", "engine_url"),
+    ],
+)
 def test_needs_says_what_to_configure(role: str, told: str) -> None:
     result = call("needs", role)
     assert result.exit_code == 0
@@ -161,9 +172,13 @@ def test_needs_says_what_to_configure(role: str, told: str) -> None:
 
 
 def test_needs_says_what_is_not_judged_yet() -> None:
-    result = call("needs", "node")
+    result = call("needs", "client")
     assert result.exit_code == Exit.USAGE
-    assert "no checks judge the role node yet" in result.output
+    assert "no checks judge the role client yet; roles judged: relay, gateway, bank, " in result.output
+
+
+def test_needs_knows_every_role_that_is_judged() -> None:
+    assert [role for role in JUDGED_ROLES if call("needs", role).exit_code] == []
 
 
 def test_selftest_of_one_fault() -> None:
