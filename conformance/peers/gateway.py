@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from random import Random
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import anyio
@@ -27,6 +28,8 @@ from openpcc_ref.sources import Clock, RandomSource, system_clock, system_random
 
 BANK = b"confsec-bank.invalid"
 ROUTER = b"confsec-router.invalid"
+
+T = TypeVar("T")
 
 BANK_PATHS = (b"/deposit", b"/exchange", b"/withdraw", b"/withdraw-full", b"/balance")
 ALLOWED = (
@@ -91,34 +94,8 @@ class Exchange:
         return Outer(response.status, response.fields, b"".join(self._pieces), response.complete)
 
     async def answer_while_sending(self, piece: bytes, *, times: int) -> Outer | None:
-        """Send ``piece`` again and again until an answer comes; None where the connection is closed without one.
-
-        A violation, if all was sent and still nothing came.
-        """
-        answers: list[Outer] = []
-        finished = closed = False
-
-        async def receive(scope: anyio.CancelScope) -> None:
-            nonlocal closed
-            while not answers and not closed:
-                last_wait = finished
-                try:
-                    answers.append(await self.outer())
-                except Http1Error as error:
-                    closed = error.failure is not Failure.TIMEOUT
-                    if last_wait:
-                        break
-            scope.cancel()
-
-        async with anyio.create_task_group() as group:
-            group.start_soon(receive, group.cancel_scope)
-            with suppress(Http1Error):  # the other direction says whether that is a refusal
-                for _ in range(times):
-                    await self._connection.send(piece)
-            finished = True
-        took = f"{times * len(piece)} bytes taken without an answer"
-        expect(bool(answers) or closed, expected="a refusal at some size", observed=took)
-        return answers[0] if answers else None
+        """Send ``piece`` again and again until an answer comes; see :func:`answer_while_sending`."""
+        return await answer_while_sending(self.send, self.outer, piece, times=times)
 
     async def inner_bytes(self, context: ResponseContext, length: int) -> bytes:
         """Wait for ``length`` bytes of the inner response while it is still going on; return what there is by then."""
@@ -345,6 +322,39 @@ async def open_gateway_world(
         world.subject = await stack.enter_async_context(target.start(config))
         await world.probe()
         yield world
+
+
+async def answer_while_sending(
+    send: Callable[[bytes], Awaitable[None]], answer: Callable[[], Awaitable[T]], piece: bytes, *, times: int
+) -> T | None:
+    """Send ``piece`` again and again until ``answer`` gets one; None where the connection is closed without one.
+
+    A violation, if all was sent and still nothing came.
+    """
+    answers: list[T] = []
+    finished = closed = False
+
+    async def receive(scope: anyio.CancelScope) -> None:
+        nonlocal closed
+        while not answers and not closed:
+            last_wait = finished
+            try:
+                answers.append(await answer())
+            except Http1Error as error:
+                closed = error.failure is not Failure.TIMEOUT
+                if last_wait:
+                    break
+        scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(receive, group.cancel_scope)
+        with suppress(Http1Error):  # the other direction says whether that is a refusal
+            for _ in range(times):
+                await send(piece)
+        finished = True
+    took = f"{times * len(piece)} bytes taken without an answer"
+    expect(bool(answers) or closed, expected="a refusal at some size", observed=took)
+    return answers[0] if answers else None
 
 
 async def side_by_side(jobs: Iterable[Callable[[], Awaitable[object]]]) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from conformance.peers.address import listen_address
 from conformance.peers.envelope import Content, raw_request
-from conformance.peers.gateway import side_by_side
+from conformance.peers.gateway import answer_while_sending, side_by_side
 from conformance.peers.node_engine import PATHS, honest, whole
 from conformance.peers.node_material import NodeMaterial, material_of
 from conformance.peers.node_message import Answer, Opened, SealedRequest, expect_refused, open_answer
@@ -75,6 +75,10 @@ class Exchange:
             pass  # an answer that breaks off is an observation like any other
         content = b"".join(self._pieces)
         return Answer(response.status, response.fields, content, response.trailers, response.complete)
+
+    async def answer_while_sending(self, piece: bytes, *, times: int) -> Answer | None:
+        """Send ``piece`` again and again until an answer comes; see the function."""
+        return await answer_while_sending(self.send, self.answer, piece, times=times)
 
     async def head(self) -> Answer:
         """Wait for status and fields; the content is still to come."""
@@ -279,15 +283,16 @@ class NodeWorld:
         ``deployed`` excuses a node that takes the request for a valid one.
         """
         opened = await self.ask(plaintext, form)
-        if expect(
-            opened.status == status,
-            expected=f"inner status {status} for {what}",
-            observed=str(opened),
-            deployed=deployed if opened.status == 200 else None,
-        ):
-            await self.not_asked(what)
-        else:
-            self.engine.reset()  # it was asked, which is excused
+        await self.engine.catch_up()
+        asked = len(self.engine.requests)
+        expect(
+            opened.status == status and not asked,
+            expected=f"inner status {status} for {what}, and no request to the engine",
+            observed=f"{opened}, and {asked} requests",
+            deployed=deployed if asked or opened.status == 200 else None,
+        )
+        if asked:
+            self.engine.reset()  # which is excused
         return opened
 
     async def not_taken(self, content: Content, sealed: SealedRequest, what: str) -> None:

@@ -12,8 +12,10 @@ from conformance.peers.node_message import Answer, Opened, joined, open_answer
 from conformance.peers.scripted import Received
 from conformance.registry import check
 from conformance.verdicts import Violation, expect
+from openpcc_ref.binary_http import Content, ResponseDecoder
 from openpcc_ref.compute_messages import ENCODED_CHUNK, USER_CHUNK, Form
 from openpcc_ref.credits.currency import exact
+from openpcc_ref.errors import Rejected
 from openpcc_ref.http1 import Fields, Responder
 from openpcc_ref.varint import decode_varint
 
@@ -138,18 +140,23 @@ async def first_token(world: NodeWorld) -> None:
     world.engine.answer = holding
     sealed = world.sealed()
     content = joined(sealed.sealed(world.request(body=world.body(stream=True))))
-    plaintext = b""
+    seen = b""
+    decoder = ResponseDecoder()
     async with world.open_exchange(sealed) as exchange:
         await exchange.send(content)
         await exchange.finish()
         with anyio.move_on_after(world.step_s / 2):
             async for piece in exchange.plaintext(sealed.context):
-                plaintext += piece
-                if first in plaintext:
+                try:
+                    seen += b"".join(part.data for part in decoder.feed(piece) if isinstance(part, Content))
+                except Rejected as rejected:
+                    raise Violation("a Binary HTTP response inside", str(rejected)) from rejected
+                if first in seen:
                     break
-    seen = first in plaintext
     read.set()
-    expect(seen, expected="the first token before the engine goes on", observed=f"{len(plaintext)} bytes of plaintext")
+    expect(
+        first in seen, expected="the first token before the engine goes on", observed=f"{len(seen)} bytes of content"
+    )
 
 
 @check(
