@@ -1,8 +1,8 @@
 """Compute messages as operations. Chapter: ``spec/compute_messages.md``.
 
 Media types are text; everything else is octets. Whoever needs randomness is given it: ``dek`` (32), ``nonce`` (12),
-``ephemeral_seed`` (32, input of DeriveKeyPair) and ``response_nonce`` (16). ``type`` and ``curve`` of a key in a TPM are
-two octets each.
+``ephemeral_seed`` (32, input of DeriveKeyPair) and ``response_nonce`` (16). ``type`` and ``curve`` of a key in a TPM
+are two octets each.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from jsonschema import Draft202012Validator
 
 from conformance import resources
 from conformance.cli import main
-from conformance.registry import checks
 from conformance.peers import JUDGED_ROLES
+from conformance.registry import checks
 from conformance.results import Exit
 from conformance.roles import Role
 
@@ -178,7 +178,7 @@ def test_needs_says_what_is_not_judged_yet() -> None:
 
 
 def test_needs_knows_every_role_that_is_judged() -> None:
-    assert [role for role in JUDGED_ROLES if call("needs", role).exit_code] == []
+    assert [role for role in JUDGED_ROLES if call("needs", role.value).exit_code] == []
 
 
 def test_selftest_of_one_fault() -> None:
