@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from conformance.peers.router import RouterCase
+from conformance.peers.router_case import RouterCase
 from conformance.peers.router_nodes import Node, answers
 from conformance.registry import check
 from conformance.verdicts import expect

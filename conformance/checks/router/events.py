@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conformance.peers.router import RouterCase
+from conformance.peers.router_case import RouterCase
 from conformance.peers.router_nodes import Node, now, target_of
 from conformance.registry import check
 from conformance.verdicts import expect

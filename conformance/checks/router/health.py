@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import anyio
 
-from conformance.peers.router import RouterCase
+from conformance.peers.router_case import RouterCase
 from conformance.peers.router_nodes import ENOUGH_CHECKS
 from conformance.registry import check
 from conformance.verdicts import expect

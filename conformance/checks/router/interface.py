@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conformance.peers.router import MESSAGE, Reply, RouterCase, credit_fields
+from conformance.peers.router_case import MESSAGE, Reply, RouterCase, credit_fields
 from conformance.registry import check
 from conformance.verdicts import expect
 from openpcc_ref.credits import ATTESTATION

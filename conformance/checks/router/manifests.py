@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conformance.peers.router import Reply, RouterCase
+from conformance.peers.router_case import Reply, RouterCase
 from conformance.peers.router_nodes import EVIDENCE
 from conformance.registry import check
 from conformance.verdicts import expect

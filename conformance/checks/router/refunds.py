@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import anyio
 
 from conformance.peers.hosted_nonce_lock import operation_of
-from conformance.peers.router import Reply, RouterCase, read_on
+from conformance.peers.router_case import Reply, RouterCase, read_on
 from conformance.peers.router_nodes import answers, response_head
 from conformance.peers.scripted import Received, answer_after_request
 from conformance.registry import check

@@ -6,7 +6,7 @@ import anyio
 
 from conformance.peers.hosted_nonce_lock import operation_of
 from conformance.peers.mint import SPECIALS, draw_nonce
-from conformance.peers.router import RouterCase, credit_fields
+from conformance.peers.router_case import RouterCase, credit_fields
 from conformance.peers.scripted import Received
 from conformance.registry import check
 from conformance.verdicts import NotApplicable, expect

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import anyio
 
-from conformance.peers.router import RouterCase, only_value, read_on
+from conformance.peers.router_case import RouterCase, only_value, read_on
 from conformance.peers.router_nodes import RESPONSE, answers, response_head
 from conformance.peers.scripted import Received
 from conformance.registry import check

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 
 import anyio
 
-from conformance.peers.router import RouterCase
+from conformance.peers.router_case import RouterCase
 from conformance.peers.router_nodes import answers
 from conformance.peers.scripted import Received
 from conformance.registry import check

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import anyio
 
-from conformance.peers.router import RouterCase
+from conformance.peers.router_case import RouterCase
 from conformance.peers.router_nodes import Node, answers, response_head, take_and_hang_up
 from conformance.peers.scripted import Received
 from conformance.registry import check

@@ -6,7 +6,7 @@ import anyio
 
 from conformance.checks.router.manifests import ANY, expect_status
 from conformance.peers.hosted_nonce_lock import operation_of
-from conformance.peers.router import RouterCase
+from conformance.peers.router_case import RouterCase
 from conformance.peers.scripted import Received
 from conformance.registry import check
 from conformance.verdicts import expect

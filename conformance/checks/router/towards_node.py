@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conformance.peers.router import RouterCase, credit_fields
+from conformance.peers.router_case import RouterCase, credit_fields
 from conformance.peers.router_nodes import target_of
 from conformance.peers.scripted import Received
 from conformance.registry import check
