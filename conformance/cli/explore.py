@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +13,10 @@ from conformance.exploration.drive import EXPLORED_ROLES, SessionInvalid, decode
 
 def exploring(plans: Sequence[runs.Plan], seed: str, report: Path | None) -> list[runs.Plan]:
     """Return plans that explore; sessions are saved beside the report or, without one, in the current folder."""
-    if importlib.util.find_spec("hypothesis") is None:
-        fail("--explore draws sessions with Hypothesis: install openpcc-conformance[test]")
+    try:
+        import hypothesis  # noqa: F401
+    except ImportError:
+        fail("--explore draws sessions with Hypothesis: pip install 'openpcc-conformance[test]'")
     folder = report.parent if report else Path()
     return [
         replace(

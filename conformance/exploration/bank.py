@@ -11,10 +11,9 @@ from conformance.exploration.search import Disagreement, Observed, Operation, Se
 from conformance.peers.bank import BankCase, Reply, at_once, finalized
 from conformance.verdicts import Violation
 from openpcc_ref.banking import messages
-from openpcc_ref.banking.accounts import AccountToken
 from openpcc_ref.credits import BlindSignRequest, Credit, PendingCredit, currency
 
-ACCOUNTS = 3
+ACCOUNTS = 2
 AMOUNTS = (3, 16, 31, 16)
 """What the credits are worth that a session begins with."""
 
@@ -153,23 +152,21 @@ class BankPlayer:
         """Do a session. Raises :class:`Disagreement`."""
         states = frozenset({BankState()})
         done: list[str] = []
-        for number, step in enumerate(session, 1):
+        played: list[Step] = []
+        for step in session:
             meant = tuple(self._meant(operation) for operation in step)
+            played.append(meant)
             try:
                 observed = await self._do(meant)
                 states = possible_after(self._model, states, meant, observed)
                 done.append(told(meant, observed))
                 if states:
-                    balances = tuple(Operation("balance", (account,)) for account in range(ACCOUNTS))
-                    held = [await self._balance(balance) for balance in balances]
-                    for balance, seen in zip(balances, held, strict=True):
-                        states = possible_after(self._model, states, (balance,), [seen])
-                    done.append("balances " + ", ".join(str(seen.numbers[0]) for seen in held))
+                    states = await self._after_balances(states, done)
             except Violation as violation:
                 done.append(str(violation))
                 states = frozenset()
             if not states:
-                raise Disagreement(session[:number], "; ".join(done))
+                raise Disagreement(tuple(played), "; ".join(done))
 
     def _meant(self, operation: Operation) -> Operation:
         """Return the operation with the number of a credit that there is."""
@@ -256,6 +253,13 @@ class BankPlayer:
             self._model.worth.append(credit.value.amount)
         return self._credits.index(credit)
 
-    async def _balance(self, operation: Operation) -> Observed:
-        token: AccountToken = self._tokens[operation.numbers[0]]
-        return Observed(True, (await self._case.balance(token),))
+    async def _after_balances(self, states: frozenset[BankState], done: list[str]) -> frozenset[BankState]:
+        """Return the states that the balances of all accounts leave possible."""
+        contents = [messages.encode_balance_request(token) for token in self._tokens]
+        replies = await at_once([partial(self._case.post, "/balance", content) for content in contents])
+        held = [reply.read(messages.decode_balance_response, "a balance") for reply in replies]
+        done.append("balances " + ", ".join(map(str, held)))
+        for account, balance in enumerate(held):
+            asked, seen = Operation("balance", (account,)), Observed(True, (balance,))
+            states = possible_after(self._model, states, (asked,), [seen])
+        return states

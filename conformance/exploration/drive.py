@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -13,6 +14,7 @@ import anyio
 
 from conformance.exploration import bank, nonce_lock
 from conformance.exploration.search import Disagreement, Operation, Session
+from conformance.exploration.shrink import shortest
 from conformance.registry import Check
 from conformance.roles import Role
 from conformance.verdicts import Violation
@@ -32,8 +34,8 @@ _OPERATIONS: Mapping[Role, Mapping[str, tuple[int, ...]]] = {
 }
 _STEPS = 8
 _AT_ONCE = 3
-_TIME_SHARE = 0.7
-"""The part of a case's time after which no further session is begun."""
+_DRAWING, _SHRINKING = 0.6, 0.9
+"""The parts of a case's time after which no session is drawn any more, and no shorter one tried."""
 
 
 class Player(Protocol):
@@ -47,8 +49,8 @@ class SessionInvalid(Exception):
     """A file holds no saved session; the text says what was expected."""
 
 
-class _OutOfTime(BaseException):
-    """Ends a search from within; no failure of what is searched."""
+class _Enough(BaseException):
+    """Ends a search from within: Hypothesis has nothing more to do."""
 
 
 def player(role: Role, case: Any) -> Player:
@@ -60,8 +62,17 @@ def exploration(role: Role, *, seed: str, time_s: float, save_to: Path, sessions
     """Return a check that explores; a session that goes wrong is written to ``save_to``."""
 
     async def explore(case: Any) -> None:
-        found = await anyio.to_thread.run_sync(partial(_search, role, case, seed, sessions, time_s * _TIME_SHARE))
+        began = monotonic()
+
+        def before(share: float) -> bool:
+            return monotonic() - began < time_s * share
+
+        async def play(session: Session) -> None:
+            await player(role, case).play(session)
+
+        found = await anyio.to_thread.run_sync(partial(_draw, role, case, seed, sessions, partial(before, _DRAWING)))
         if found is not None:
+            found = await shortest(found, play, goes_on=partial(before, _SHRINKING))
             await anyio.Path(save_to).write_text(encode_session(role, found.session), encoding="utf-8")
             raise _violation(found, f"saved as {save_to}")
 
@@ -98,42 +109,34 @@ def _violation(found: Disagreement, where: str) -> Violation:
     )
 
 
-def _search(role: Role, case: Any, seed: str, sessions: int, time_s: float) -> Disagreement | None:
-    """Draw sessions and return the shortest that goes wrong. Runs in a thread beside the event loop."""
+def _draw(role: Role, case: Any, seed: str, sessions: int, goes_on: Callable[[], bool]) -> Disagreement | None:
+    """Draw sessions until one goes wrong, and return how. Runs in a thread beside the event loop."""
     from hypothesis import HealthCheck, Phase, given, settings
     from hypothesis import seed as seeded
 
-    ends = monotonic() + time_s
     found: list[Disagreement] = []
 
     def one(session: Session) -> None:
-        if monotonic() > ends:
-            raise _OutOfTime
+        if not goes_on():
+            raise _Enough
         try:
             anyio.from_thread.run(player(role, case).play, session)
         except Disagreement as disagreement:
             found.append(disagreement)
-            raise
+            raise _Enough from disagreement
 
     search = settings(
         max_examples=sessions,
         deadline=None,
         database=None,
         derandomize=False,
-        phases=(Phase.generate, Phase.shrink),
+        phases=(Phase.generate,),
         suppress_health_check=list(HealthCheck),
         print_blob=False,
     )(seeded(seed)(given(session=_sessions(role))(one)))
-    try:
+    with suppress(_Enough):
         search()
-    except (_OutOfTime, Exception):
-        if not found:
-            raise
-    return min(found, key=_size, default=None)
-
-
-def _size(found: Disagreement) -> tuple[int, int, str]:
-    return sum(map(len, found.session)), len(found.session), str(found.session)
+    return found[0] if found else None
 
 
 def _sessions(role: Role) -> Any:

@@ -63,8 +63,10 @@ class NonceLockPlayer:
         """Do a session. Raises :class:`Disagreement`."""
         states = frozenset({ALL_FREE})
         done: list[str] = []
-        for number, step in enumerate(session, 1):
+        played: list[Step] = []
+        for step in session:
             meant = tuple(self._meant(operation) for operation in step)
+            played.append(meant)
             try:
                 replies = await at_once([partial(self._ask, operation) for operation in meant])
                 observed = [self._read(one, reply) for one, reply in zip(meant, replies, strict=True)]
@@ -74,7 +76,7 @@ class NonceLockPlayer:
                 done.append(str(violation))
                 states = frozenset()
             if not states:
-                raise Disagreement(session[:number], "; ".join(done))
+                raise Disagreement(tuple(played), "; ".join(done))
 
     def _meant(self, operation: Operation) -> Operation:
         """Return the operation with the number of a ticket that there is; 0 is none."""

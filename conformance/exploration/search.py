@@ -50,7 +50,7 @@ class Model(Protocol[State]):
 
 
 class Disagreement(Exception):
-    """Nothing that the model allows explains what was observed."""
+    """Nothing that the model allows explains what was observed. ``session`` ends with the step that shows it."""
 
     def __init__(self, session: Session, observed: str) -> None:
         super().__init__(observed)
