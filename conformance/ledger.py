@@ -3,6 +3,11 @@
 :class:`Books` follows every exchange with a bank and, at the end of a case, compares what the bank took, what it handed
 out and what it says it holds. It needs no knowledge of how a bank works, only of its messages: so it also notices what
 the check of the case did not look at. Requirements: PAY-140.
+
+The books are those of one bank and of the nonce lock that it uses. A run judges one service at a time and hosts the
+ones around it itself, so there is no second subject whose books could be compared: a router holds no money between
+payment and refund, which its own checks compare for each request, and the balance of a customer at an AuthBank is in
+no message.
 """
 
 from __future__ import annotations

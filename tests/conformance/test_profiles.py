@@ -68,6 +68,12 @@ async def test_what_is_deployed_gets_the_verdict_of_its_row(
 
 
 @pytest.mark.anyio
+async def test_a_worse_violation_behind_an_excused_one_is_seen() -> None:
+    fault, check = "gateway.messages.bytes-cleaned", "gateway.messages.field-injection"
+    assert await verdict_on(fault, check, Profile.INTEROP_2025) == (Verdict.FAIL, None)
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize(("fault", "check", "verdict"), rows(UNEXCUSED))
 async def test_strict_goes_by_the_level(fault: str, check: str, verdict: str) -> None:
     assert (await verdict_on(fault, check))[0] is Verdict(verdict)
