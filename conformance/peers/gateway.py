@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from random import Random
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-import anyio
-
 from conformance.peers.address import listen_address
 from conformance.peers.envelope import Content, Envelope, Opened, Outer, expect_refused, open_outer
 from conformance.peers.gateway_keys import KeyRing, launch_keys, mint_keys
 from conformance.peers.scripted import Received, ScriptedPeer, answer_after_request
+from conformance.peers.stepped import SteppedExchange
 from conformance.peers.taps import Taps
 from conformance.runfile import Limits, TargetSettings
 from conformance.targets import NotStarted, RunningTarget, Target, TargetFailed
@@ -22,7 +21,7 @@ from conformance.transcript import Transcript
 from conformance.verdicts import Violation, expect
 from openpcc_ref.binary_http import Request, RequestHead, encode_request
 from openpcc_ref.hpke import KemId
-from openpcc_ref.http1 import Connection, Failure, Fields, Http1Error, IncomingResponse, Responder, connect
+from openpcc_ref.http1 import Fields, Http1Error, IncomingResponse, Responder, connect
 from openpcc_ref.oblivious_http import Form, KeyConfig, ResponseContext, ResponseOpener
 from openpcc_ref.sources import Clock, RandomSource, system_clock, system_random
 
@@ -62,40 +61,11 @@ class Deployed:
     is_this: Callable[[Received], bool]
 
 
-class Exchange:
-    """One outer exchange on a connection of its own, driven step by step."""
+class Exchange(SteppedExchange[Outer]):
+    """One outer exchange."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._response: IncomingResponse | None = None
-        self._pieces: list[bytes] = []
-
-    async def send(self, *pieces: bytes) -> None:
-        """Send each piece as one HTTP chunk."""
-        for piece in pieces:
-            await self._connection.send(piece)
-
-    async def finish(self) -> None:
-        """End the outer request cleanly."""
-        await self._connection.finish()
-
-    async def abort(self) -> None:
-        """Reset the connection."""
-        await self._connection.abort()
-
-    async def outer(self) -> Outer:
-        """Return the outer response as far as it comes."""
-        response = await self._head()
-        try:
-            async for chunk in response.body():
-                self._pieces.append(chunk.data)
-        except Http1Error:
-            pass  # a cut response is an observation like any other
-        return Outer(response.status, response.fields, b"".join(self._pieces), response.complete)
-
-    async def answer_while_sending(self, piece: bytes, *, times: int) -> Outer | None:
-        """Send ``piece`` again and again until an answer comes; see :func:`answer_while_sending`."""
-        return await answer_while_sending(self.send, self.outer, piece, times=times)
+    def _answer_of(self, response: IncomingResponse, content: bytes) -> Outer:
+        return Outer(response.status, response.fields, content, response.complete)
 
     async def inner_bytes(self, context: ResponseContext, length: int) -> bytes:
         """Wait for ``length`` bytes of the inner response while it is still going on; return what there is by then."""
@@ -111,11 +81,6 @@ class Exchange:
             if len(opened) >= length:
                 break
         return opened
-
-    async def _head(self) -> IncomingResponse:
-        if self._response is None:
-            self._response = await self._connection.response()
-        return self._response
 
 
 class GatewayWorld:
@@ -226,7 +191,7 @@ class GatewayWorld:
                 await exchange.finish()
             except Http1Error:
                 pass  # the gateway may have answered before the end
-            return await exchange.outer()
+            return await exchange.answer()
 
     @asynccontextmanager
     async def exchange(
@@ -322,56 +287,6 @@ async def open_gateway_world(
         world.subject = await stack.enter_async_context(target.start(config))
         await world.probe()
         yield world
-
-
-async def answer_while_sending(
-    send: Callable[[bytes], Awaitable[None]], answer: Callable[[], Awaitable[T]], piece: bytes, *, times: int
-) -> T | None:
-    """Send ``piece`` again and again until ``answer`` gets one; None where the connection is closed without one.
-
-    A violation, if all was sent and still nothing came.
-    """
-    answers: list[T] = []
-    finished = closed = False
-
-    async def receive(scope: anyio.CancelScope) -> None:
-        nonlocal closed
-        while not answers and not closed:
-            last_wait = finished
-            try:
-                answers.append(await answer())
-            except Http1Error as error:
-                closed = error.failure is not Failure.TIMEOUT
-                if last_wait:
-                    break
-        scope.cancel()
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(receive, group.cancel_scope)
-        with suppress(Http1Error):  # the other direction says whether that is a refusal
-            for _ in range(times):
-                await send(piece)
-        finished = True
-    took = f"{times * len(piece)} bytes taken without an answer"
-    expect(bool(answers) or closed, expected="a refusal at some size", observed=took)
-    return answers[0] if answers else None
-
-
-async def side_by_side(jobs: Iterable[Callable[[], Awaitable[object]]]) -> None:
-    """Do several things at once; what the first to fail says about the subject is raised when all are over."""
-    failures: list[Exception] = []
-
-    async def run(job: Callable[[], Awaitable[object]]) -> None:
-        try:
-            await job()
-        except (Violation, Http1Error) as failure:
-            failures.append(failure)
-
-    async with anyio.create_task_group() as group:
-        for job in jobs:
-            group.start_soon(run, job)
-    for failure in failures:
-        raise failure
 
 
 async def _honest(received: Received, responder: Responder) -> None:

@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 
 from conformance.peers.address import listen_address
 from conformance.peers.envelope import Content, raw_request
-from conformance.peers.gateway import answer_while_sending, side_by_side
 from conformance.peers.node_engine import PATHS, honest, whole
 from conformance.peers.node_material import NodeMaterial, material_of
 from conformance.peers.node_message import Answer, Opened, SealedRequest, expect_refused, open_answer
 from conformance.peers.scripted import Received, ScriptedPeer
+from conformance.peers.stepped import SteppedExchange
 from conformance.peers.taps import Taps
 from conformance.runfile import Limits, TargetSettings
 from conformance.targets import NotStarted, RunningTarget, Target
@@ -30,10 +30,8 @@ from openpcc_ref.compute_messages import (
     ReceiverContext,
     ResponseOpener,
 )
-from openpcc_ref.http1 import Connection, Fields, Http1Error, IncomingResponse, connect
+from openpcc_ref.http1 import Fields, Http1Error, IncomingResponse, connect
 from openpcc_ref.sources import RandomSource, system_random
-
-__all__ = ["Exchange", "NodeWorld", "open_node_world", "padded", "side_by_side"]
 
 AMOUNT = 1000
 """Credits that pay for a request where a check does not care."""
@@ -44,41 +42,11 @@ def padded(plaintext: bytes) -> bytes:
     return plaintext + bytes(-len(plaintext) % ENCODED_CHUNK)
 
 
-class Exchange:
-    """One exchange with the node on a connection of its own, driven step by step."""
+class Exchange(SteppedExchange[Answer]):
+    """One exchange with the node."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._response: IncomingResponse | None = None
-        self._pieces: list[bytes] = []
-
-    async def send(self, *pieces: bytes) -> None:
-        """Send each piece as one HTTP chunk."""
-        for piece in pieces:
-            await self._connection.send(piece)
-
-    async def finish(self) -> None:
-        """End the request cleanly."""
-        await self._connection.finish()
-
-    async def abort(self) -> None:
-        """Reset the connection."""
-        await self._connection.abort()
-
-    async def answer(self) -> Answer:
-        """Return the answer as far as it comes."""
-        response = await self._head()
-        try:
-            async for chunk in response.body():
-                self._pieces.append(chunk.data)
-        except Http1Error:
-            pass  # an answer that breaks off is an observation like any other
-        content = b"".join(self._pieces)
+    def _answer_of(self, response: IncomingResponse, content: bytes) -> Answer:
         return Answer(response.status, response.fields, content, response.trailers, response.complete)
-
-    async def answer_while_sending(self, piece: bytes, *, times: int) -> Answer | None:
-        """Send ``piece`` again and again until an answer comes; see the function."""
-        return await answer_while_sending(self.send, self.answer, piece, times=times)
 
     async def head(self) -> Answer:
         """Wait for status and fields; the content is still to come."""
@@ -97,11 +65,6 @@ class Exchange:
             self._pieces.append(chunk.data)
             for plaintext in opener.feed(chunk.data):
                 yield plaintext
-
-    async def _head(self) -> IncomingResponse:
-        if self._response is None:
-            self._response = await self._connection.response()
-        return self._response
 
 
 class NodeWorld:

@@ -411,7 +411,7 @@ async def early_forwarding(world: GatewayWorld) -> None:
         await received.content(500)
         await exchange.send(*pieces[3:])
         await exchange.finish()
-        open_outer(await exchange.outer(), envelope.context)
+        open_outer(await exchange.answer(), envelope.context)
 
 
 @check(

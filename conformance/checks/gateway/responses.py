@@ -8,8 +8,9 @@ from functools import partial
 import anyio
 
 from conformance.peers.envelope import Opened, open_outer
-from conformance.peers.gateway import GatewayWorld, compute, side_by_side
+from conformance.peers.gateway import GatewayWorld, compute
 from conformance.peers.scripted import Received, answer_after_request
+from conformance.peers.stepped import side_by_side
 from conformance.registry import check
 from conformance.verdicts import expect
 from openpcc_ref.binary_http import encode_request, field_values
@@ -316,7 +317,7 @@ async def streamed(world: GatewayWorld) -> None:
             await exchange.finish()
             await exchange.inner_bytes(envelope.context, 3000 - _BLOCK)
             seen.set()
-            reply = open_outer(await exchange.outer(), envelope.context)
+            reply = open_outer(await exchange.answer(), envelope.context)
         _expect_content(reply, _content(3000) + b"the rest", "a response in two parts")
 
 

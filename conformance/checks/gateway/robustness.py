@@ -8,8 +8,9 @@ from functools import partial
 
 import anyio
 
-from conformance.peers.gateway import GatewayWorld, compute, side_by_side
+from conformance.peers.gateway import GatewayWorld, compute
 from conformance.peers.scripted import Received, answer_after_request
+from conformance.peers.stepped import side_by_side
 from conformance.registry import check
 from conformance.verdicts import Violation, expect
 from openpcc_ref.http1 import Failure, Http1Error, Responder, connect, exchange

@@ -8,10 +8,11 @@ from functools import partial
 import anyio
 
 from conformance.canaries import search
-from conformance.peers.node import NodeWorld, side_by_side
+from conformance.peers.node import NodeWorld
 from conformance.peers.node_engine import JSON, saying, whole
 from conformance.peers.node_message import Opened
 from conformance.peers.scripted import Received, answer_after_request
+from conformance.peers.stepped import side_by_side
 from conformance.registry import check
 from conformance.targets import LaunchedTarget
 from conformance.verdicts import NotApplicable, expect
