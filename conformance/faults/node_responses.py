@@ -63,6 +63,29 @@ class Whole(FaultyNode):
     worker = _Collecting
 
 
+class _Unsized:
+    """An engine's response that does not say how long it is."""
+
+    def __init__(self, response: IncomingResponse) -> None:
+        self._response = response
+        self.fields = tuple(line for line in response.fields if line[0] != b"content-length")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._response, name)
+
+
+class _Streaming(Worker):
+    async def pass_back(self, engine: EngineRequest, response: IncomingResponse, context: ReceiverContext) -> None:
+        await super().pass_back(engine, _Unsized(response), context)  # type: ignore[arg-type]
+
+
+@fault(id="node.responses.all-streamed", breaks=["MSG-036"], trips=["node.responses.known-length"])
+class AllStreamed(FaultyNode):
+    """Seals every answer of the engine in chunks, whether its length is known or not."""
+
+    worker = _Streaming
+
+
 class _Holding(FilteringWorker):
     async def filtered(self, response: IncomingResponse) -> AsyncIterator[bytes]:
         yield await response.read()

@@ -64,6 +64,26 @@ def _expect_matching(opened: Opened, what: str) -> None:
 
 
 @check(
+    id="node.responses.known-length",
+    requirements=["MSG-036"],
+    title="A response whose length is known beforehand has known length",
+    needs=["node.engine"],
+)
+async def known_length(world: NodeWorld) -> None:
+    """Answers of the engine with a length, up to 20000 bytes, and refusals, to requests in both forms: sealed whole."""
+    for asked in Form:
+        for size in (0, 1, 600, 20000):
+            world.engine.answer = saying(b"a" * size)
+            _expect_whole(await world.ask(world.request(asked), asked), f"an answer of {size} bytes")
+        _expect_whole(await world.ask(world.request(asked, body=b"{}"), asked), "a refusal")
+
+
+def _expect_whole(opened: Opened, what: str) -> None:
+    whole_form = opened.form is Form.UNCHUNKED
+    expect(whole_form, expected=f"an unchunked response for {what}", observed=f"a {opened.form} response")
+
+
+@check(
     id="node.responses.chunk-size",
     requirements=["NODE-061", "MSG-074"],
     title="A sealed chunk holds at most 514 bytes",
