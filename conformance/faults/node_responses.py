@@ -91,7 +91,12 @@ class _Holding(FilteringWorker):
         yield await response.read()
 
 
-@fault(id="node.responses.held", breaks=["NODE-060"], trips=["node.responses.first-token"])
+@fault(
+    id="node.responses.held",
+    breaks=["NODE-060"],
+    trips=["node.responses.first-token"],
+    also=["node.streams.credit-spent"],
+)
 class Held(FaultyNode):
     """Waits for the end of a stream before it passes on anything."""
 
@@ -328,6 +333,8 @@ class _LongPieces(Worker):
         async for chunk in response.body():
             usage.feed(chunk.data)
             await sealed.content(chunk.data)
+            if self.spent(usage):
+                break
         await sealed.finish()
         await self.end(response.status, usage.finish())
 
