@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from conformance import coverage
 from conformance import requirements as rows
+from conformance.cli import main
 from conformance.roles import Role
 from conformance.verdicts import CaseResult, Verdict
 
@@ -70,3 +72,10 @@ def test_an_unknown_requirement_is_told_of(chapter: Path) -> None:
     graded = [result("relay.a.b"), result("relay.a.c", Verdict.PASS, "TST-009")]
     with pytest.raises(coverage.CoverageIncomplete, match="unknown requirements TST-009"):
         coverage.verified_by(graded, {}, [Role.RELAY])
+
+
+@pytest.mark.slow
+def test_the_chapters_name_what_really_ran() -> None:
+    """All checks and vectors on the reference, as ``spec check`` has them run."""
+    result = CliRunner().invoke(main, ["spec", "check"])
+    assert result.exit_code == 0, result.output
