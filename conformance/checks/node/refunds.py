@@ -106,12 +106,12 @@ async def no_usage(world: NodeWorld) -> None:
     for path in (PATHS[1], PATHS[3]):
         names = ("prompt_tokens", "completion_tokens") if is_openai(path) else ("prompt_eval_count", "eval_count")
         cases: list[tuple[str, dict[str, Any]]] = [("no counts", {"own": 1}), ("one count", {names[0]: 29})]
-        cases += [(f"counts {bad!r}", dict.fromkeys(names, bad)) for bad in ("29", None, [29])]
+        cases += [(f"counts {bad!r}", dict.fromkeys(names, bad)) for bad in ("29", None, [29], 29.5)]
         for what, reported in cases:
             members = {"usage": reported} if is_openai(path) else reported
             answer = whole(path, **members)
             opened = await _asked(world, path, saying(answer))
-            _expect_none(opened, f"{what} on {path}")
+            _expect_none(opened, f"{what} on {path}", deployed="NODE-D22" if "29.5" in what else None)
             _expect_content(opened, answer, f"{what} on {path}")
     parts = pieces(PATHS[0], own=1)
     opened = await _asked(world, PATHS[0], streaming(parts), streamed=True)
