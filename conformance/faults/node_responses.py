@@ -55,7 +55,17 @@ class _Collecting(Worker):
     id="node.responses.whole",
     breaks=["NODE-061", "NODE-060"],
     trips=["node.responses.form", "node.responses.first-token", "node.responses.chunk-size"],
-    also=["node.refunds.*", "node.responses.*"],
+    also=[
+        "node.refunds.last-usage",
+        "node.refunds.prices",
+        "node.refunds.rounding",
+        "node.refunds.usage",
+        "node.responses.content-chunks",
+        "node.responses.engine-failed",
+        "node.responses.filled",
+        "node.streams.broken-lines",
+        "node.streams.credit-spent",
+    ],
 )
 class Whole(FaultyNode):
     """Collects streams and seals them whole, without a look at their usage."""

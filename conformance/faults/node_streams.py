@@ -46,7 +46,12 @@ class NoComments(FaultyNode):
     worker = _Dropping
 
 
-@fault(id="node.streams.stunned", breaks=["NODE-001"], trips=["node.streams.client-leaves"])
+@fault(
+    id="node.streams.stunned",
+    breaks=["NODE-001"],
+    trips=["node.streams.client-leaves"],
+    also=["node.responses.first-token"],  # its client leaves as well
+)
 class Stunned(FaultyNode):
     """Refuses the next request after a client has left."""
 
