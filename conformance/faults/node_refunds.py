@@ -21,6 +21,7 @@ class _Keeping(Worker):
     id="node.refunds.keeps",
     breaks=["NODE-051"],
     trips=["node.refunds.usage", "node.refunds.prices", "node.refunds.last-usage", "node.refunds.rounding"],
+    also=["node.streams.broken-lines"],
 )
 class Keeps(FaultyNode):
     """Keeps what an answer leaves."""
@@ -37,7 +38,7 @@ class _Swapping(Worker):
     id="node.refunds.swapped-prices",
     breaks=["NODE-051"],
     trips=["node.refunds.prices", "node.refunds.usage", "node.refunds.last-usage"],
-    also=["node.refunds.nothing-left", "node.refunds.rounding"],
+    also=["node.refunds.nothing-left", "node.refunds.rounding", "node.streams.broken-lines"],
 )
 class SwappedPrices(FaultyNode):
     """Takes the price of output for input."""
@@ -161,7 +162,13 @@ class _Without:
     id="node.refunds.integer",
     breaks=["NODE-010"],
     trips=["node.refunds.usage", "node.refunds.refusal"],
-    also=["node.refunds.*"],
+    also=[
+        "node.refunds.engine-error",
+        "node.refunds.last-usage",
+        "node.refunds.prices",
+        "node.refunds.rounding",
+        "node.streams.broken-lines",
+    ],
 )
 class Integer(FaultyNode):
     """Reports refunds as decimal numbers."""
@@ -186,6 +193,7 @@ class _FirstUsage(Worker):
     id="node.refunds.streams-free",
     breaks=["NODE-051"],
     trips=["node.refunds.usage", "node.refunds.last-usage"],
+    also=["node.streams.broken-lines"],
 )
 class StreamsFree(FaultyNode):
     """Reads the usage from the first piece of a stream, where it is zero."""
