@@ -1,12 +1,12 @@
 """Speed of sealed compute messages, beside another implementation; run by hand.
 
 ``python tests/benchmarks/compute_messages.py [SECONDS [PROGRAM]]`` measures each step for that long (1 unless told) and
-prints how many messages one core seals and opens in a second. Each is sealed for one node: a request with its
-encapsulated key, a response with the keys that it needs.
+prints how many messages are sealed and opened in a second of processor time. Each is sealed for one node: a request with
+its encapsulated key, a response with the keys that it needs.
 
-``PROGRAM STEP FORM SIZE SECONDS`` does the same step with another implementation and prints its messages a second,
-nothing else; STEP is one of those below, FORM ``unchunked`` or ``chunked``, and SIZE the plaintext's length in bytes.
-With it each line ends in the ratio of the reference's rate to the program's.
+``PROGRAM STEP FORM SIZE SECONDS`` does the same step with another implementation on one core and prints its messages a
+second of processor time, nothing else; STEP is one of those below, FORM ``unchunked`` or ``chunked``, and SIZE the
+plaintext's length in bytes. With it each line ends in the ratio of the reference's rate to the program's.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
-from time import perf_counter
+from time import process_time
 
 from openpcc_ref.compute_messages import (
     COMPUTE_SUITE,
@@ -74,9 +74,9 @@ def steps(form: Form, size: int) -> dict[str, Callable[[], object]]:
 
 
 def rate(step: Callable[[], object], seconds: float) -> float:
-    """Return how often ``step`` runs in a second."""
-    begin, runs = perf_counter(), 0
-    while (elapsed := perf_counter() - begin) < seconds:
+    """Return how often ``step`` runs in a second of processor time."""
+    begin, runs = process_time(), 0
+    while (elapsed := process_time() - begin) < seconds:
         step()
         runs += 1
     return runs / elapsed
