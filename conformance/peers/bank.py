@@ -16,6 +16,7 @@ from conformance.peers.address import listen_address
 from conformance.peers.hosted_nonce_lock import HostedNonceLock, operation_of
 from conformance.peers.mint import Mint
 from conformance.peers.scripted import Received
+from conformance.peers.side_by_side import exchange_beside_others, side_by_side
 from conformance.peers.taps import Taps
 from conformance.runfile import Limits, TargetSettings
 from conformance.targets import RunningTarget, Target
@@ -28,7 +29,7 @@ from openpcc_ref.credits import AnyCredit, BlindSignRequest, Credit, PendingCred
 from openpcc_ref.credits.credit import verify_credit
 from openpcc_ref.credits.rsa_keys import TEST_KEY_BITS
 from openpcc_ref.errors import Rejected
-from openpcc_ref.http1 import Connection, Fields, Responder, connect, exchange
+from openpcc_ref.http1 import Connection, Fields, Responder, connect
 from openpcc_ref.services.message_service import MEDIA_TYPE
 from openpcc_ref.sources import system_random
 
@@ -174,7 +175,7 @@ class BankCase:
         """Send a request over a connection of its own and return the whole answer."""
         status, answer = None, b""
         try:
-            response, answer = await exchange(
+            response, answer = await exchange_beside_others(
                 self.url, method, self.target(path), fields, content, tap=self.taps.of("client"), step_s=self.step_s
             )
             status = response.status
@@ -233,16 +234,8 @@ def finalized(pending: PendingCredit, blind_signature: bytes) -> Credit:
 
 
 async def at_once(calls: Sequence[Callable[[], Awaitable[Reply]]]) -> list[Reply]:
-    """Do calls side by side and return their answers in the order of the calls."""
-    replies: dict[int, Reply] = {}
-
-    async def do(number: int, call: Callable[[], Awaitable[Reply]]) -> None:
-        replies[number] = await call()
-
-    async with anyio.create_task_group() as group:
-        for number, call in enumerate(calls):
-            group.start_soon(do, number, call)
-    return [replies[number] for number in range(len(calls))]
+    """Do calls whose requests arrive together and return their answers in the order of the calls."""
+    return await side_by_side(calls)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from conformance.peers.bank import MESSAGE, Reply
 from conformance.peers.mint import draw_nonce
+from conformance.peers.side_by_side import exchange_beside_others
 from conformance.peers.taps import Taps
 from conformance.requirements import Level
 from conformance.runfile import Limits, TargetSettings
@@ -18,7 +19,7 @@ from conformance.transcript import Transcript
 from conformance.verdicts import Violation, expect
 from openpcc_ref.banking import messages
 from openpcc_ref.credits import Nonce
-from openpcc_ref.http1 import Fields, exchange
+from openpcc_ref.http1 import Fields
 
 PATHS = ("/lock", "/consume", "/release")
 
@@ -77,7 +78,7 @@ class NonceLockCase:
     async def post(self, path: str, content: bytes, *, fields: Fields = MESSAGE, method: bytes = b"POST") -> Reply:
         """Send a request over a connection of its own and return the whole answer."""
         target = (urlsplit(self.url).path.rstrip("/") + path).encode()
-        response, answer = await exchange(
+        response, answer = await exchange_beside_others(
             self.url, method, target, fields, content, tap=self.taps.of("service"), step_s=self.step_s
         )
         return Reply(response.status, response.fields, answer)
