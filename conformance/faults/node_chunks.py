@@ -183,11 +183,20 @@ class Empty(FaultyNode):
     breaks=["MSG-044", "NODE-001"],
     trips=["node.opening.chunked"],
     also=[
+        "node.badges.required",
         "node.chunks.*",
         "node.opening.body-truncated",
         "node.opening.not-binary-http",
         "node.opening.one-message",
         "node.opening.other-media-type",
+        "node.requests.body-length",
+        "node.requests.fields-hidden",
+        "node.requests.forwarded",
+        "node.requests.refusal-form",
+        "node.responses.form",
+        "node.responses.fresh-nonce",
+        "node.responses.known-length",
+        "node.streams.client-leaves",
     ],
 )
 class WholeOnly(FaultyNode):
