@@ -1,8 +1,8 @@
 """Speed of sealed compute messages, beside another implementation; run by hand.
 
 ``python tests/benchmarks/compute_messages.py [SECONDS [PROGRAM]]`` measures each step for that long (1 unless told) and
-prints how many messages are sealed and opened in a second of processor time. Each is sealed for one node: a request with
-its encapsulated key, a response with the keys that it needs.
+prints how many messages are sealed and opened in a second of processor time. Each is sealed for one node: a request
+with its encapsulated key, a response with the keys that it needs.
 
 ``PROGRAM STEP FORM SIZE SECONDS`` does the same step with another implementation on one core and prints its messages a
 second of processor time, nothing else; STEP is one of those below, FORM ``unchunked`` or ``chunked``, and SIZE the
