@@ -320,7 +320,12 @@ class _Mismatching(Worker):
         await sealed.finish()
 
 
-@fault(id="node.responses.known-in-chunks", breaks=["MSG-072", "NODE-061"], trips=["node.responses.form"])
+@fault(
+    id="node.responses.known-in-chunks",
+    breaks=["MSG-072", "NODE-061"],
+    trips=["node.responses.form"],
+    also=["node.responses.known-length"],
+)
 class KnownInChunks(FaultyNode):
     """Seals refusals, whose length is known, in chunks."""
 
