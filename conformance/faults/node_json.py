@@ -56,7 +56,7 @@ class _Folding(_Rewriting):
     id="node.json.folding",
     breaks=["NODE-040", "NODE-024"],
     trips=["node.json.model-case", "node.json.member-twice"],
-    also=["node.json.*"],
+    also=["node.json.malformed", "node.json.model-twice", "node.json.usage-wanted"],
 )
 class Folding(FaultyNode):
     """Reads names of members without their case, and passes on what came."""
@@ -109,14 +109,19 @@ class FirstObject(FaultyNode):
     without = ("compute-node.json.trailing",)
 
 
-@fault(id="node.json.unknown-members", breaks=["NODE-039"], trips=["node.json.members"], also=["node.json.*"])
+@fault(
+    id="node.json.unknown-members",
+    breaks=["NODE-039"],
+    trips=["node.json.members"],
+    also=["node.json.member-twice", "node.json.model-case"],
+)
 class UnknownMembers(FaultyNode):
     """Passes on whatever members there are."""
 
     without = ("compute-node.json.member",)
 
 
-@fault(id="node.json.any-types", breaks=["NODE-039"], trips=["node.json.members"], also=["node.json.malformed"])
+@fault(id="node.json.any-types", breaks=["NODE-039"], trips=["node.json.members"])
 class AnyTypes(FaultyNode):
     """Checks names of members and not their types."""
 
@@ -156,7 +161,7 @@ class _AsSent(_Rewriting):
     pass
 
 
-@fault(id="node.json.as-sent", breaks=["NODE-042"], trips=["node.json.usage-wanted"], also=["node.refunds.*"])
+@fault(id="node.json.as-sent", breaks=["NODE-042"], trips=["node.json.usage-wanted"])
 class AsSent(FaultyNode):
     """Does not ask for the usage."""
 
