@@ -62,7 +62,6 @@ class _FullOnlyWorker(_OpeningWorker):
     id="node.chunks.full-only",
     breaks=["MSG-077"],
     trips=["node.chunks.sizes"],
-    also=["node.chunks.empty"],
 )
 class FullOnly(FaultyNode):
     """Takes short chunks only at the end."""
