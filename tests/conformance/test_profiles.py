@@ -26,6 +26,7 @@ DEPLOYED = """
     router.settlement.breaks-leave-locks   router.settlement.cut-response            RTR-D10 warn
     router.manifests.zeroed-types          router.manifests.unknown-evidence         RTR-D19 warn
     router.events.forgetful                router.events.revival                     RTR-D21 warn
+    router.responses.one-way               router.responses.both-ways                RTR-D24 pass
     router.refunds.nodes-trailer           router.refunds.forged-trailer             RTR-D22 fail
     node.opening.short-dek                 node.opening.dek-length                   MSG-D17 warn
     node.chunks.empty                      node.chunks.empty                         MSG-D04 pass

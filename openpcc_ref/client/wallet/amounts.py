@@ -1,13 +1,12 @@
-"""How much a wallet withdraws, and how it splits it. Chapter: ``spec/banking.md``.
+"""How much a wallet withdraws. Chapter: ``spec/banking.md``.
 
-The amounts follow from the credit size alone, never from a request. Requirements: PAY-009, PAY-135, PAY-137.
+The amounts follow from the credit size alone, never from a request. Requirements: PAY-009, PAY-135.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from openpcc_ref.banking.accounts import MAX_BATCH
 from openpcc_ref.client.wallet.errors import WalletRejected
 from openpcc_ref.credits.currency import CurrencyValue, round_up
 from openpcc_ref.credits.nonce import QUANTUM
@@ -47,13 +46,6 @@ def plan_for(credit_size: CurrencyValue, *, target: int = 20, max_delay_s: float
     needed = round_up(SOURCE_MULTIPLE * credit_size.amount).amount
     asked = -(-needed // REFILL_MULTIPLE) * REFILL_MULTIPLE
     return Plan(credit_size, round_up(asked), target, max_delay_s)
-
-
-def split(balance: int, credit_size: CurrencyValue) -> tuple[tuple[int, ...], int]:
-    """Return the sizes of the batches that an account gives, and what remains in it. Requirements: PAY-137."""
-    credits, remainder = divmod(balance, credit_size.amount)
-    full, rest = divmod(credits, MAX_BATCH)
-    return (MAX_BATCH,) * full + ((rest,) if rest else ()), remainder
 
 
 def require_payable(amount: int, credit_size: CurrencyValue) -> None:

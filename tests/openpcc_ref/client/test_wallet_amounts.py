@@ -1,11 +1,11 @@
-"""What a wallet withdraws and how it splits it: known amounts."""
+"""What a wallet withdraws: known amounts."""
 
 from __future__ import annotations
 
 import pytest
 
 from openpcc_ref.client.wallet import WalletRejected, plan_for
-from openpcc_ref.client.wallet.amounts import require_payable, split
+from openpcc_ref.client.wallet.amounts import require_payable
 from openpcc_ref.credits import currency
 
 
@@ -23,25 +23,6 @@ from openpcc_ref.credits import currency
 def test_the_amount_from_the_authbank_follows_from_the_credit_size(size: int, source: int, octets: str) -> None:
     value = plan_for(currency.exact(size)).source_value
     assert (value.amount, value.blind_bytes.hex()) == (source, octets)
-
-
-@pytest.mark.parametrize(
-    ("balance", "size", "batches", "remainder"),
-    [
-        (11, 10, (1,), 1),
-        (22, 10, (2,), 2),
-        (15, 10, (1,), 5),
-        (9, 10, (), 9),
-        (0, 10, (), 0),
-        (368, 34, (10,), 28),
-        (40, 1, (15, 15, 10), 0),
-        (150, 10, (15,), 0),
-    ],
-)
-def test_an_account_is_split_into_batches_a_bank_accepts(
-    balance: int, size: int, batches: tuple[int, ...], remainder: int
-) -> None:
-    assert split(balance, currency.exact(size)) == (batches, remainder)
 
 
 @pytest.mark.parametrize("amount", [0, -1, 11])
