@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from conformance.operations import badge as operations
 from conformance.vectors.case import Case, Json
 from conformance.vectors.coins import coins
+from conformance.vectors.making import beside
 from openpcc_ref.badges import Badge, decode_text, encode_badge, encode_models, encode_text, sign_badge, signed_bytes
 from openpcc_ref.base64_text import to_text
 
@@ -142,10 +143,10 @@ def _verifications() -> Iterator[Case]:
         ("signed-with-field", "signed over credentials with a field more", signing(signed_bytes(_NAMES) + b"\x7a\0")),
     ):
         forged = encode_text(Badge(badge.models, signature))
-        yield _refused(control, fault, comment, "badge.signature", ("AUTH-034", "AUTH-038"), text=forged)
+        yield beside(control, fault, comment, "badge.signature", ("AUTH-034", "AUTH-038"), text=forged)
     added = Badge(decode_text(encode_text(sign_badge([*_NAMES, "z"], other))).models, badge.signature)
     edit = encode_text(added)
-    yield _refused(control, "model-added", "a model added after signing", "badge.signature", ("AUTH-038",), text=edit)
+    yield beside(control, "model-added", "a model added after signing", "badge.signature", ("AUTH-038",), text=edit)
     text = value["text"]
     for fault, comment, damaged in (
         ("url-safe", "the URL-safe alphabet", text.replace("+", "-").replace("/", "_")),
@@ -153,24 +154,11 @@ def _verifications() -> Iterator[Case]:
         ("blank", "a blank in the text", text[:8] + " " + text[8:]),
     ):
         if damaged != text:
-            yield _refused(control, fault, comment, "badge.text.base64", ("NODE-020",), text=damaged)
+            yield beside(control, fault, comment, "badge.text.base64", ("NODE-020",), text=damaged)
     for fault, comment, model in (
         ("model-other", "a model that is not in the badge", "qwen2:72b"),
         ("model-case", "a model in another case", "Gemma3:1b"),
         ("model-prefix", "the beginning of a model's name", "gemma3"),
         ("model-empty", "no model", ""),
     ):
-        yield _refused(control, fault, comment, "badge.model", ("NODE-024", "AUTH-038"), model=model)
-
-
-def _refused(control: Case, fault: str, comment: str, error: str, requirements: tuple[str, ...], **edit: str) -> Case:
-    return replace(
-        control,
-        id=f"badge.verify.{fault}",
-        comment=comment,
-        requirements=requirements,
-        input={**control.input, **edit},
-        expected=None,
-        error=error,
-        control=control.id,
-    )
+        yield beside(control, fault, comment, "badge.model", ("NODE-024", "AUTH-038"), model=model)

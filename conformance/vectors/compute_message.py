@@ -15,6 +15,7 @@ from conformance.operations.compute_message import (
 )
 from conformance.vectors.case import Case, Json
 from conformance.vectors.coins import coins
+from conformance.vectors.making import beside
 from openpcc_ref.binary_http import Request, RequestHead, Response, ResponseHead, encode_request, encode_response
 from openpcc_ref.chunked_stream import ChunkSealer
 from openpcc_ref.compute_messages import COMPUTE_SUITE, ENCODED_CHUNK
@@ -239,18 +240,7 @@ def _opened(case_id: str, comment: str, requirements: tuple[str, ...], value: Js
 
 
 def _spoilt(control: Case, fault: str, comment: str, error: str, requirement: str, **edit: str) -> Case:
-    case_id = control.id.rsplit(".", 1)[0] + "." + fault
-    edited = {**control.input, **edit}
-    return replace(
-        control,
-        id=case_id,
-        comment=comment,
-        requirements=(requirement,),
-        input=edited,
-        expected=None,
-        error=error,
-        control=control.id,
-    )
+    return beside(control, fault, comment, error, (requirement,), **edit)
 
 
 def _whole_requests() -> Iterator[Case]:

@@ -52,6 +52,15 @@ def edited(
     )
 
 
+def beside(
+    control: Case, fault: str, comment: str, error: str, requirements: tuple[str, ...] | None = None, **edit: Any
+) -> Case:
+    """Return the negative case of :func:`edited` with an id in the control's group."""
+    return replace(
+        edited(control, fault, comment, error, requirements, **edit), id=f"{control.id.rpartition('.')[0]}.{fault}"
+    )
+
+
 def flipped(octets: str, position: int) -> str:
     """Return the hex string with the lowest bit of one byte changed."""
     data = bytearray.fromhex(octets)

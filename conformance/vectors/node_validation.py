@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from conformance.operations import node_validation as operations
 from conformance.vectors.case import Case, Json
 from conformance.vectors.coins import coins
+from conformance.vectors.making import answered, beside
 from openpcc_ref.badges import encode_text, sign_badge
 from openpcc_ref.base64_text import to_text
 from openpcc_ref.compute_node import MAX_BODY
@@ -30,32 +29,15 @@ def cases() -> Iterator[Case]:
     yield from _bodies()
 
 
-def _valid(
-    case_id: str, comment: str, operation: str, function: Callable[[Json], Json], requirements: str, value: Json
-) -> Case:
-    return Case(
-        id=f"node-validation.{case_id}",
-        comment=comment,
-        operation=f"node-validation.{operation}",
-        requirements=tuple(requirements.split()),
-        input=value,
-        expected=function(value),
-    )
+def _valid(case_id: str, comment: str, operation: str, requirements: str, value: Json) -> Case:
+    operation = f"node-validation.{operation}"
+    return answered(f"node-validation.{case_id}", comment, operation, value, tuple(requirements.split()))
 
 
 def _refused(control: Case, fault: str, comment: str, error: str, requirement: str, **edit: Any) -> Case:
-    return replace(
-        control,
-        id=control.id.rsplit(".", 1)[0] + "." + fault,
-        comment=comment,
-        requirements=(requirement,),
-        input={**control.input, **edit},
-        expected=None,
-        error=error
-        if "." in error and error.split(".")[0] in ("badge", "compute-message")
-        else f"compute-node.{error}",
-        control=control.id,
-    )
+    if error.partition(".")[0] not in ("badge", "compute-message"):
+        error = f"compute-node.{error}"
+    return beside(control, fault, comment, error, (requirement,), **edit)
 
 
 def _parameters() -> Iterator[Case]:
@@ -68,7 +50,7 @@ def _parameters() -> Iterator[Case]:
             "credit_amount": "200",
         }
         case_id = f"parameters.{name}"
-        return _valid(case_id, comment, "decode-parameters", operations.parameters, requirements, {**value, **edit})
+        return _valid(case_id, comment, "decode-parameters", requirements, {**value, **edit})
 
     control = valid("valid", "an unchunked request")
     yield control
@@ -118,7 +100,7 @@ def _heads() -> Iterator[Case]:
             "badge_public_key": public_key,
         }
         requirements = "NODE-020 NODE-021 NODE-030 NODE-032 NODE-033 NODE-035"
-        return _valid(f"head.{name}", comment, "check-head", operations.head, requirements, {**value, **edit})
+        return _valid(f"head.{name}", comment, "check-head", requirements, {**value, **edit})
 
     control = valid("valid", "a request for a chat completion")
     yield control
@@ -190,7 +172,7 @@ def _head_fields(control: Case, fields: list[list[str]]) -> Iterator[Case]:
 def _objects() -> Iterator[Case]:
     def valid(name: str, comment: str, body: bytes) -> Case:
         value = {"body": body.hex()}
-        return _valid(f"json.{name}", comment, "decode-object", operations.strict, "NODE-039 NODE-040", value)
+        return _valid(f"json.{name}", comment, "decode-object", "NODE-039 NODE-040", value)
 
     control = valid("valid", "one object", b'{"model":"a","prompt":"b"}')
     yield control
@@ -260,7 +242,7 @@ def _members_of(path: str, minimal: Json, full: Json) -> Iterator[Case]:
 
     def valid(name: str, comment: str, body: Json) -> Case:
         value = {"path": path, "body": _text(body)}
-        return _valid(f"{area}.{name}", comment, "check-members", operations.members, "NODE-039 NODE-041", value)
+        return _valid(f"{area}.{name}", comment, "check-members", "NODE-039 NODE-041", value)
 
     control = valid("minimal", "only what is required", minimal)
     yield control
@@ -316,7 +298,7 @@ def _bodies() -> Iterator[Case]:
 
     def valid(name: str, comment: str, path: str, text: str) -> Case:
         requirements = "NODE-024 NODE-037 NODE-041 NODE-042 NODE-043"
-        return _valid(f"body.{name}", comment, "check-body", operations.body, requirements, value(path, text))
+        return _valid(f"body.{name}", comment, "check-body", requirements, value(path, text))
 
     control = valid("valid", "a body that is passed on as it is", COMPLETIONS, _text(_MINIMAL[COMPLETIONS]))
     yield control
@@ -358,9 +340,7 @@ def _missing(value: Callable[..., Json]) -> Iterator[Case]:
         name = "prompt" if "prompt" in minimal else "messages"
         text = _text(minimal)
         case_id = "required-" + path.split("/", 2)[2].replace("/", "-")
-        control = _valid(
-            f"{case_id}.valid", f"with its {name}", "check-body", operations.body, "NODE-041", value(path, text)
-        )
+        control = _valid(f"{case_id}.valid", f"with its {name}", "check-body", "NODE-041", value(path, text))
         yield control
         for fault, emptied in (("null", {**minimal, name: None}), ("absent", {"model": MODEL})):
             edit = _text(emptied).ljust(len(text))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from typing import Any
 
-from conformance.operations import refund as operations
 from conformance.vectors.case import Case, Json
+from conformance.vectors.making import answered, beside
 from openpcc_ref.base64_text import to_text
 from openpcc_ref.credits.currency import ATTESTATION, ZERO, encode_text, exact
 
@@ -22,30 +21,12 @@ def cases() -> Iterator[Case]:
     yield from _amounts()
 
 
-def _valid(
-    case_id: str, comment: str, operation: str, function: Callable[[Json], Json], requirements: str, value: Json
-) -> Case:
-    return Case(
-        id=f"refund.{case_id}",
-        comment=comment,
-        operation=f"refund.{operation}",
-        requirements=tuple(requirements.split()),
-        input=value,
-        expected=function(value),
-    )
+def _valid(case_id: str, comment: str, operation: str, requirements: str, value: Json) -> Case:
+    return answered(f"refund.{case_id}", comment, f"refund.{operation}", value, tuple(requirements.split()))
 
 
 def _refused(control: Case, fault: str, comment: str, error: str, requirements: str, **edit: Any) -> Case:
-    return replace(
-        control,
-        id=control.id.rsplit(".", 1)[0] + "." + fault,
-        comment=comment,
-        requirements=tuple(requirements.split()),
-        input={**control.input, **edit},
-        expected=None,
-        error=error,
-        control=control.id,
-    )
+    return beside(control, fault, comment, error, tuple(requirements.split()), **edit)
 
 
 def _computed() -> Iterator[Case]:
@@ -54,7 +35,7 @@ def _computed() -> Iterator[Case]:
         usage = {"input": int(read), "output": int(written)} if tokens else None
         value: Json = {"credit_amount": credit, "status": status, "usage": usage, "factor": factor}
         requirements = "NODE-010 NODE-050 NODE-051 NODE-052 NODE-053 NODE-054"
-        return _valid(f"compute.{name}", comment, "compute", operations.compute, requirements, value)
+        return _valid(f"compute.{name}", comment, "compute", requirements, value)
 
     control = valid("valid", "185.5 left, rounded down", 200, 200, "29/0", 0.5)
     yield control
@@ -80,7 +61,7 @@ def _computed() -> Iterator[Case]:
 def _usages() -> Iterator[Case]:
     def valid(name: str, comment: str, path: str, *pieces: str) -> Case:
         value: Json = {"path": path, "pieces": list(pieces)}
-        return _valid(f"usage.{name}", comment, "read-usage", operations.read_usage, "NODE-051 NODE-052", value)
+        return _valid(f"usage.{name}", comment, "read-usage", "NODE-051 NODE-052", value)
 
     def openai(read: Any, written: Any, **more: Any) -> str:
         usage = {"prompt_tokens": read, "completion_tokens": written}
@@ -124,7 +105,7 @@ def _amounts() -> Iterator[Case]:
     def valid(name: str, comment: str, text: str | None, credit: int = 200) -> Case:
         value: Json = {"text": text, "credit_amount": credit}
         requirements = "NODE-010 RTR-061 RTR-062 RTR-064"
-        return _valid(f"amount.{name}", comment, "decode-amount", operations.decode_amount, requirements, value)
+        return _valid(f"amount.{name}", comment, "decode-amount", requirements, value)
 
     control = valid("valid", "72 of 200", encode_text(exact(72)))
     yield control

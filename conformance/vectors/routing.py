@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 from conformance.operations import routing as operations
 from conformance.vectors.case import Case, Json
 from conformance.vectors.coins import coin_source, coins
+from conformance.vectors.making import answered, beside
 from openpcc_ref.base64_text import from_text, to_text
 from openpcc_ref.protobuf import evidence_pb2, router_pb2
 from openpcc_ref.routing import RoutingRejected, make_node_id
@@ -45,30 +45,12 @@ def evidence(name: str) -> str:
     return evidence_pb2.SignedEvidenceList(items=pieces).SerializeToString().hex()
 
 
-def _valid(
-    case_id: str, comment: str, function: Callable[[Json], Json], operation: str, requirements: str, value: Json
-) -> Case:
-    return Case(
-        id=case_id,
-        comment=comment,
-        operation=f"routing.{operation}",
-        requirements=tuple(requirements.split()),
-        input=value,
-        expected=function(value),
-    )
+def _valid(case_id: str, comment: str, operation: str, requirements: str, value: Json) -> Case:
+    return answered(case_id, comment, f"routing.{operation}", value, tuple(requirements.split()))
 
 
 def _refused(control: Case, fault: str, comment: str, code: str, requirement: str, **edit: object) -> Case:
-    return replace(
-        control,
-        id=control.id.rsplit(".", 1)[0] + "." + fault,
-        comment=comment,
-        requirements=(requirement,),
-        input={**control.input, **edit},
-        expected=None,
-        error=f"routing.{code}",
-        control=control.id,
-    )
+    return beside(control, fault, comment, f"routing.{code}", (requirement,), **edit)
 
 
 def _node_ids() -> Iterator[Case]:
@@ -76,9 +58,7 @@ def _node_ids() -> Iterator[Case]:
     requirements = "RTR-021 RTR-031 RTR-080 RTR-081"
 
     def valid(name: str, comment: str, form: str) -> Case:
-        return _valid(
-            f"routing.node-id.{name}", comment, operations.node_id, "decode-node-id", requirements, {"text": form}
-        )
+        return _valid(f"routing.node-id.{name}", comment, "decode-node-id", requirements, {"text": form})
 
     control = valid("valid", "a UUID of version 7", text)
     yield control
@@ -110,7 +90,6 @@ def _request_infos() -> Iterator[Case]:
         yield _valid(
             f"routing.encode-request-info.{name}",
             comment,
-            operations.encode_info,
             "encode-request-info",
             "RTR-030 RTR-032",
             {"candidates": _candidates(names)},
@@ -120,7 +99,7 @@ def _request_infos() -> Iterator[Case]:
 
     def valid(name: str, comment: str, info: str) -> Case:
         case_id = f"routing.request-info.{name}"
-        return _valid(case_id, comment, operations.decode_info, "decode-request-info", requirements, {"text": info})
+        return _valid(case_id, comment, "decode-request-info", requirements, {"text": info})
 
     control = valid("valid", "two candidates", text)
     yield control
@@ -178,7 +157,7 @@ def _choices() -> Iterator[Case]:
     ):  # fmt: skip
         value: Json = {"candidates": candidates, "routable": routable, "draws": draws}
         case_id = f"routing.pick.{name}"
-        yield _valid(case_id, comment, operations.pick, "pick-candidate", "RTR-036 RTR-037", value)
+        yield _valid(case_id, comment, "pick-candidate", "RTR-036 RTR-037", value)
 
 
 def _manifest_requests() -> Iterator[Case]:
@@ -186,7 +165,7 @@ def _manifest_requests() -> Iterator[Case]:
         value = {"message": message.hex()}
         case_id = f"routing.manifest-request.{name}"
         requirements = "RTR-007 RTR-008 RTR-014 RTR-015 RTR-095"
-        return _valid(case_id, comment, operations.manifest_request, "decode-manifest-request", requirements, value)
+        return _valid(case_id, comment, "decode-manifest-request", requirements, value)
 
     message = router_pb2.ComputeManifestRequest
     control = valid("valid", "two tags and a limit", message(tags=["llm", "gpu"], limit=3).SerializeToString())
@@ -215,7 +194,6 @@ def _manifests() -> Iterator[Case]:
         yield _valid(
             f"routing.encode-manifests.{name}",
             comment,
-            operations.encode_list,
             "encode-manifests",
             "RTR-015 RTR-020",
             {"manifests": some},
@@ -242,7 +220,7 @@ def _manifests() -> Iterator[Case]:
 def _decoded_manifests(name: str, comment: str, message: bytes) -> Case:
     value = {"message": message.hex()}
     case_id = f"routing.manifests.{name}"
-    return _valid(case_id, comment, operations.decode_list, "decode-manifests", "RTR-020 RTR-021", value)
+    return _valid(case_id, comment, "decode-manifests", "RTR-020 RTR-021", value)
 
 
 def _event(**edit: object) -> Json:
@@ -283,13 +261,11 @@ def _events() -> Iterator[Case]:
     ):
         case_id = f"routing.encode-event.{name}"
         requirements = "RTR-007 RTR-087 RTR-088"
-        yield _valid(case_id, comment, operations.encode_node_event, "encode-event", requirements, {"event": event})
+        yield _valid(case_id, comment, "encode-event", requirements, {"event": event})
 
     def valid(name: str, comment: str, message: bytes) -> Case:
         value = {"message": message.hex()}
-        return _valid(
-            f"routing.event.{name}", comment, operations.decode_node_event, "decode-event", "RTR-081 RTR-082", value
-        )
+        return _valid(f"routing.event.{name}", comment, "decode-event", "RTR-081 RTR-082", value)
 
     good = router_pb2.NodeEvent.FromString(_message(_event()))
 
@@ -352,7 +328,7 @@ def _merges() -> Iterator[Case]:
     ):
         value: Json = {"messages": [message.hex() for message in messages]}
         requirements = "RTR-083 RTR-084 RTR-085 RTR-093"
-        yield _valid(f"routing.merge.{name}", comment, operations.merge, "merge-events", requirements, value)
+        yield _valid(f"routing.merge.{name}", comment, "merge-events", requirements, value)
 
 
 _GRADING = {"min_checks": 4, "min_success_rate": 0.5, "failure_streak": 3, "max_age_s": 600.0}
@@ -381,7 +357,7 @@ def _grades() -> Iterator[Case]:
     ):  # fmt: skip
         checks = [{"at": NOW + 60.0 * int(word[1:]), "healthy": word[0] == "s"} for word in words.split()]
         value: Json = {"checks": checks, "grading": grading, "now": NOW + 600.0}
-        yield _valid(f"routing.grade.{name}", comment, operations.grade, "grade", "RTR-090 RTR-092", value)
+        yield _valid(f"routing.grade.{name}", comment, "grade", "RTR-090 RTR-092", value)
 
 
 def _rings() -> Iterator[Case]:
@@ -392,4 +368,4 @@ def _rings() -> Iterator[Case]:
         }
         case_id = f"routing.ring.{routers}-{nodes}"
         comment = f"routers: {routers}, nodes: {nodes}"
-        yield _valid(case_id, comment, operations.assign, "assign-nodes", "RTR-094", value)
+        yield _valid(case_id, comment, "assign-nodes", "RTR-094", value)
