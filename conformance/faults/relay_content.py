@@ -13,6 +13,7 @@ import anyio
 from conformance.faults import fault
 from conformance.faults.relay_whole import WholeRelay, is_chunked
 from openpcc_ref.http1 import (
+    Failure,
     Fields,
     Http1Error,
     IncomingRequest,
@@ -224,7 +225,7 @@ class AnswersByConnection(WholeRelay):
 @fault(
     id="relay.completes-cut-requests",
     breaks=["OHT-053"],
-    trips=["relay.content.cut-chunked-request", "relay.framing.odd-chunk-sizes"],
+    trips=["relay.content.cut-chunked-request", "relay.content.closed-request", "relay.framing.odd-chunk-sizes"],
 )
 class CompletesCutRequests(Relay):
     """Ends a chunked request cleanly when the client's connection breaks or a chunk cannot be read."""
@@ -241,7 +242,7 @@ class CompletesCutRequests(Relay):
 @fault(
     id="relay.fills-up-cut-requests",
     breaks=["OHT-053"],
-    trips=["relay.content.cut-sized-request"],
+    trips=["relay.content.cut-sized-request", "relay.content.closed-request"],
 )
 class FillsUpCutRequests(Relay):
     """Fills a request up with zeros to the length it should have had."""
@@ -288,3 +289,21 @@ class WearsOut(Relay):
                 os._exit(1)
 
         return listen(self.handle, tap=count)
+
+
+@fault(
+    id="relay.takes-closing-for-the-end-of-requests",
+    breaks=["OHT-053"],
+    trips=["relay.content.closed-request"],
+    also=["relay.framing.odd-chunk-sizes"],
+)
+class TakesClosingForTheEndOfRequests(Relay):
+    """Ends a chunked request cleanly when the client closes its side in good order."""
+
+    async def request_content(self, request: IncomingRequest) -> AsyncIterator[bytes]:
+        try:
+            async for data in super().request_content(request):
+                yield data
+        except Http1Error as error:
+            if not is_chunked(request) or error.failure is not Failure.CLOSED:
+                raise

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 from conformance.faults import fault
 from conformance.faults.relay_whole import WholeRelay, is_chunked
-from openpcc_ref.http1 import Failure, IncomingRequest, IncomingResponse, field_value
-from openpcc_ref.services.forwarding import Upstream, UpstreamFailed
+from openpcc_ref.http1 import Failure, Fields, IncomingRequest, IncomingResponse, field_value
+from openpcc_ref.services.forwarding import CHUNKED, Upstream, UpstreamFailed
 from openpcc_ref.services.relay import Relay
 
 
@@ -38,7 +38,7 @@ class AnswersGarbageWithNothing(Relay):
 @fault(
     id="relay.retries",
     breaks=["OHT-049"],
-    trips=["relay.failures.hang-up", "relay.failures.hang-up-on-reuse"],
+    trips=["relay.failures.hang-up", "relay.failures.hang-up-on-reuse", "relay.failures.broken-answer-is-final"],
 )
 class Retries(WholeRelay):
     """Asks the gateway again when it gives no answer."""
@@ -89,7 +89,11 @@ class RetriesOn503(WholeRelay):
 @fault(
     id="relay.ends-cut-responses-cleanly",
     breaks=["OHT-060"],
-    trips=["relay.failures.cut-chunked-response", "relay.failures.closed-chunked-response"],
+    trips=[
+        "relay.failures.cut-chunked-response",
+        "relay.failures.closed-chunked-response",
+        "relay.failures.invalid-chunked-response",
+    ],
 )
 class EndsCutResponsesCleanly(Relay):
     """Sends the last chunk when the gateway breaks off."""
@@ -123,7 +127,7 @@ class TakesClosingForTheEnd(Relay):
 @fault(
     id="relay.fills-up-cut-responses",
     breaks=["OHT-060"],
-    trips=["relay.failures.cut-sized-response"],
+    trips=["relay.failures.cut-sized-response", "relay.failures.closed-sized-response"],
 )
 class FillsUpCutResponses(Relay):
     """Fills a response up with zeros to the length it should have had."""
@@ -138,3 +142,93 @@ class FillsUpCutResponses(Relay):
             if is_chunked(response):
                 raise
             yield bytes(left)
+
+
+@fault(
+    id="relay.retries-broken-answers",
+    breaks=["OHT-049"],
+    trips=["relay.failures.broken-answer-is-final"],
+)
+class RetriesBrokenAnswers(WholeRelay):
+    """Asks again when an answer has begun and is not what it should be."""
+
+    async def ask(self, request: IncomingRequest, content: bytes) -> tuple[IncomingResponse, bytes]:
+        try:
+            return await super().ask(request, content)
+        except UpstreamFailed as failure:
+            if not failure.error.where.startswith("response content"):
+                raise
+            return await super().ask(request, content)
+
+
+@fault(
+    id="relay.retries-closed-connections",
+    breaks=["OHT-049"],
+    trips=["relay.failures.hang-up", "relay.failures.hang-up-on-reuse", "relay.failures.broken-answer-is-final"],
+)
+class RetriesClosedConnections(WholeRelay):
+    """Asks again when the gateway closes the connection in good order without an answer."""
+
+    async def ask(self, request: IncomingRequest, content: bytes) -> tuple[IncomingResponse, bytes]:
+        try:
+            return await super().ask(request, content)
+        except UpstreamFailed as failure:
+            if failure.error.failure is not Failure.CLOSED:
+                raise
+            return await super().ask(request, content)
+
+
+class _EndsAfter(Relay):
+    """Takes one way in which a response fails for its end."""
+
+    def is_end(self, failure: Failure, response: IncomingResponse) -> bool:
+        """Say whether the response is over."""
+        raise NotImplementedError
+
+    async def response_content(self, gateway: Upstream, response: IncomingResponse) -> AsyncIterator[bytes]:
+        try:
+            async for data in super().response_content(gateway, response):
+                yield data
+        except UpstreamFailed as failure:
+            if not self.is_end(failure.error.failure, response):
+                raise
+
+    def response_framing(self, response: IncomingResponse) -> Fields:
+        return () if response.status in (204, 304) else CHUNKED
+
+
+@fault(
+    id="relay.ends-short-responses-cleanly",
+    breaks=["OHT-060"],
+    trips=["relay.failures.closed-sized-response"],
+)
+class EndsShortResponsesCleanly(_EndsAfter):
+    """Does not count content: a response is over when the connection is closed in good order."""
+
+    def is_end(self, failure: Failure, response: IncomingResponse) -> bool:
+        return failure is Failure.CLOSED and not is_chunked(response)
+
+
+@fault(
+    id="relay.ends-at-invalid-chunks",
+    breaks=["OHT-060"],
+    trips=["relay.failures.invalid-chunked-response"],
+)
+class EndsAtInvalidChunks(_EndsAfter):
+    """Takes what is no chunk for the end of a response."""
+
+    def is_end(self, failure: Failure, response: IncomingResponse) -> bool:
+        return failure is Failure.MALFORMED
+
+
+@fault(
+    id="relay.takes-resets-for-the-end",
+    breaks=["OHT-060"],
+    trips=["relay.failures.cut-unframed-response"],
+)
+class TakesResetsForTheEnd(_EndsAfter):
+    """Takes a reset of the connection for the end of a response that states no length."""
+
+    def is_end(self, failure: Failure, response: IncomingResponse) -> bool:
+        stated = field_value(response.fields, b"content-length") is not None
+        return failure is Failure.RESET and not stated and not is_chunked(response)

@@ -24,7 +24,10 @@ from openpcc_ref.http1 import (
 from openpcc_ref.services.forwarding import Upstream, UpstreamFailed, both_ways, framing, path_of
 from openpcc_ref.services.relay import Relay
 
-_HOP_BY_HOP = b"connection keep-alive proxy-connection proxy-authorization te trailer transfer-encoding upgrade".split()
+_HOP_BY_HOP = (
+    b"connection keep-alive proxy-connection proxy-authenticate proxy-authorization te trailer transfer-encoding "
+    b"upgrade"
+).split()
 _FORWARDING = b"forwarded x-forwarded-for x-forwarded-host x-forwarded-proto".split()
 _FRAMING = (b"content-length", b"transfer-encoding")
 
@@ -73,7 +76,9 @@ PASSED_ON = (
     "relay.privacy.date",
     "relay.privacy.host",
     "relay.privacy.response-cookies",
+    "relay.privacy.response-fields",
     "relay.privacy.response-identifiers",
+    "relay.privacy.response-trailers",
     "relay.privacy.tracing-fields",
     "relay.privacy.unknown-fields",
 )
@@ -89,7 +94,11 @@ class PassesFields(Relay):
         return _without(request.fields, *_HOP_BY_HOP, *named, *_FORWARDING, *_FRAMING)
 
     def response_fields(self, response: IncomingResponse) -> Fields:
-        return _without(response.fields, *_HOP_BY_HOP, *_FRAMING)
+        named = (field_value(response.fields, b"connection") or b"").replace(b" ", b"").split(b",")
+        return _without(response.fields, *_HOP_BY_HOP, *named, *_FRAMING)
+
+    def response_trailers(self, response: IncomingResponse) -> Fields:
+        return response.trailers
 
 
 @fault(id="relay.passes-trailers", breaks=["PRIV-005", "OHT-056"], trips=["relay.privacy.trailers"])
@@ -238,3 +247,59 @@ class SetsACookie(Relay):
 
     def response_fields(self, response: IncomingResponse) -> Fields:
         return (*super().response_fields(response), (b"set-cookie", b"relay=1"))
+
+
+@fault(id="relay.makes-response-identifiers", breaks=["PRIV-015"], trips=["relay.privacy.response-same-view"])
+class MakesResponseIdentifiers(Relay):
+    """Numbers its responses, as proxies do for their logs."""
+
+    def __init__(self, gateway_url: str, *, step_s: float = 60.0) -> None:
+        super().__init__(gateway_url, step_s=step_s)
+        self._numbers = count()
+
+    def response_fields(self, response: IncomingResponse) -> Fields:
+        return (*super().response_fields(response), (b"x-request-id", b"%d" % next(self._numbers)))
+
+
+@fault(id="relay.knows-some-response-fields", breaks=["PRIV-005"], trips=["relay.privacy.response-fields"])
+class KnowsSomeResponseFields(Relay):
+    """Removes the fields it knows to be unwanted from responses, instead of keeping those that are wanted."""
+
+    def response_fields(self, response: IncomingResponse) -> Fields:
+        unwanted = b"set-cookie server-timing via x-request-id x-correlation-id traceparent etag x-served-by".split()
+        return _without(response.fields, *unwanted, *_HOP_BY_HOP, *_FRAMING)
+
+
+@fault(id="relay.passes-response-trailers", breaks=["PRIV-005"], trips=["relay.privacy.response-trailers"])
+class PassesResponseTrailers(Relay):
+    """Passes on the trailers of the outer response."""
+
+    def response_trailers(self, response: IncomingResponse) -> Fields:
+        return response.trailers
+
+
+@fault(
+    id="relay.adds-the-address-to-chunked-requests",
+    breaks=["OHT-055"],
+    trips=["relay.privacy.nothing-identifying-added", "relay.privacy.client-address"],
+)
+class AddsTheAddressToChunkedRequests(Relay):
+    """Streams chunked requests through another library, which adds X-Forwarded-For."""
+
+    def request_fields(self, request: IncomingRequest) -> Fields:
+        chunked = field_value(request.fields, b"transfer-encoding") is not None
+        return (*super().request_fields(request), *(((b"x-forwarded-for", b"127.0.0.1"),) if chunked else ()))
+
+
+@fault(
+    id="relay.passes-fields-of-chunked-requests",
+    breaks=["PRIV-002", "PRIV-005", "OHT-056"],
+    trips=["relay.privacy.credentials", "relay.privacy.client-software"],
+)
+class PassesFieldsOfChunkedRequests(Relay):
+    """Passes on more of chunked requests than of others."""
+
+    def request_fields(self, request: IncomingRequest) -> Fields:
+        chunked = field_value(request.fields, b"transfer-encoding") is not None
+        more = tuple(line for line in request.fields if chunked and line[0] in (b"cookie", b"user-agent"))
+        return (*super().request_fields(request), *more)

@@ -27,7 +27,9 @@ _CONSEQUENCES = [
     "relay.privacy.client-software",
     "relay.privacy.connections",
     "relay.privacy.response-cookies",
+    "relay.privacy.response-fields",
     "relay.privacy.response-identifiers",
+    "relay.privacy.response-trailers",
     "relay.privacy.trailers",
     "relay.resource.connect",
 ]

@@ -101,6 +101,23 @@ class RelayCase:
             await connection.send_head(b"POST", self.target, ((b"content-type", media_type), *fields, *CHUNKED))
             yield connection
 
+    async def post_in_chunks(
+        self, pieces: Sequence[bytes] = (), *, fields: Fields = INCREMENTAL, trailers: Fields = ()
+    ) -> tuple[IncomingResponse, bytes]:
+        """Send a chunked encapsulated request, each piece as one HTTP chunk, and return the whole response."""
+        async with self.chunked_post(fields=fields) as connection:
+            for piece in pieces or self.request_pieces():
+                await connection.send(piece)
+            await connection.finish(trailers)
+            response = await connection.response()
+            return response, await response.read()
+
+    def forwarded(self, response: IncomingResponse, number: int = 1) -> Received:
+        """Return the ``number``-th request at the gateway; a violation, if the response came without it."""
+        if len(self.gateway.requests) < number:
+            raise Violation("the request at the gateway", f"status {response.status} and nothing at the gateway")
+        return self.gateway.requests[number - 1]
+
     @asynccontextmanager
     async def raw_client(self) -> AsyncIterator[RawClient]:
         """Connect to the relay as a client that keeps no rules."""

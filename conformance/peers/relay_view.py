@@ -5,23 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from conformance.canaries import VERBATIM, Leak, search
-from conformance.peers.relay import RelayCase
+from conformance.peers.relay import INCREMENTAL, RelayCase
 from conformance.peers.scripted import Received
 from conformance.verdicts import Violation, expect
-from openpcc_ref.http1 import Fields
+from openpcc_ref.http1 import Fields, IncomingResponse
 
 DEPLOYED_PASSES_FIELDS = "OHT-D09"
 """Deployed relays pass on all fields but hop-by-hop and forwarding ones."""
 
 
 async def post_marked(case: RelayCase, fields: Mapping[str, bytes], *, extra: Fields = ()) -> list[Leak]:
-    """Post an honest request with a canary in each field (name to template); return where they show."""
+    """Post an honest request of each form with a canary in each field (name to template); return where they show."""
     marks = {name: case.canary() for name in fields}
     marked = tuple((name.encode(), template % marks[name]) for name, template in fields.items())
-    response, _ = await case.post(case.request(), fields=(*extra, *marked))
-    if not case.gateway.requests and not 400 <= response.status <= 499:
-        raise Violation("the request at the gateway, or a 4xx", f"status {response.status} and nothing at the gateway")
+    whole, _ = await case.post(case.request(), fields=(*extra, *marked))
+    _expect_forwarded_or_refused(case, 1, whole)
+    asked = len(case.gateway.requests)
+    in_chunks, _ = await case.post_in_chunks(fields=(*INCREMENTAL, *extra, *marked))
+    _expect_forwarded_or_refused(case, asked + 1, in_chunks)
     return traces(case, marks)
+
+
+def _expect_forwarded_or_refused(case: RelayCase, number: int, response: IncomingResponse) -> None:
+    if len(case.gateway.requests) < number and not 400 <= response.status <= 499:
+        raise Violation("the request at the gateway, or a 4xx", f"status {response.status} and nothing at the gateway")
 
 
 def traces(case: RelayCase, secrets: Mapping[str, bytes]) -> list[Leak]:

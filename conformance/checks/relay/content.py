@@ -8,6 +8,7 @@ from contextlib import suppress
 import anyio
 
 from conformance.peers.relay import (
+    CHUNKED_REQUEST,
     CHUNKED_RESPONSE,
     REQUEST,
     RESPONSE,
@@ -47,9 +48,8 @@ async def request_content(case: RelayCase) -> None:
     """The client posts an encapsulated request whose ciphertext contains every octet, line ends in all combinations
     and the start of other formats. The gateway must receive exactly that."""
     content = case.request() + _AWKWARD
-    await case.post(content)
-    arrived = await case.gateway.arrival()
-    expect_same(content, arrived.body, "request content")
+    response, _ = await case.post(content)
+    expect_same(content, case.forwarded(response).body, "request content")
 
 
 @check(
@@ -61,12 +61,8 @@ async def chunked_request_content(case: RelayCase) -> None:
     """The client posts a chunked encapsulated request, some pieces of which look like the framing of HTTP itself. What
     the gateway receives must be the pieces one after the other; how they are cut on the way does not matter."""
     pieces = [*case.request_pieces(), _AWKWARD, b"0\r\n\r\n", b"\r\n"]
-    async with case.chunked_post() as connection:
-        for piece in pieces:
-            await connection.send(piece)
-        await connection.finish()
-        await (await connection.response()).read()
-    arrived = await case.gateway.arrival()
+    response, _ = await case.post_in_chunks(pieces)
+    arrived = case.forwarded(response)
     expect_same(b"".join(pieces), arrived.body, "request content")
     expect(arrived.complete, expected="a complete request", observed="one that breaks off")
 
@@ -119,8 +115,7 @@ async def no_coding_applied(case: RelayCase) -> None:
         coding is None, expected="a response without content coding", observed=f"content-encoding {(coding or b'')!r}"
     )
     expect_same(content, received, "response content")
-    arrived = await case.gateway.arrival()
-    coding = field_value(arrived.fields, b"content-encoding")
+    coding = field_value(case.forwarded(response).fields, b"content-encoding")
     expect(
         coding is None, expected="a request without content coding", observed=f"content-encoding {(coding or b'')!r}"
     )
@@ -137,9 +132,8 @@ async def no_coding_removed(case: RelayCase) -> None:
     request, response = (gzip.compress(content, mtime=0) for content in (case.request(), case.response()))
     coded = (b"content-encoding", b"gzip")
     case.gateway.answer = answers(200, (*sized(RESPONSE, response), coded), response)
-    _, received = await case.post(request, fields=(coded,))
-    arrived = await case.gateway.arrival()
-    expect_same(request, arrived.body, "request content")
+    came, received = await case.post(request, fields=(coded,))
+    expect_same(request, case.forwarded(came).body, "request content")
     expect_same(response, received, "response content")
 
 
@@ -152,8 +146,8 @@ async def large(case: RelayCase) -> None:
     """A prompt with images is large, and so may be an answer. Eight mebibytes go each way and must arrive unchanged."""
     request, response = case.request() + case.random.randbytes(8 * _MIB), case.random.randbytes(8 * _MIB)
     case.gateway.answer = answers(200, sized(RESPONSE, response), response)
-    _, received = await case.post(request)
-    expect_same(request, (await case.gateway.arrival()).body, "request content")
+    came, received = await case.post(request)
+    expect_same(request, case.forwarded(came).body, "request content")
     expect_same(response, received, "response content")
 
 
@@ -286,6 +280,33 @@ async def cut_sized_request(case: RelayCase) -> None:
         await connection.close_write()
         with suppress(Http1Error):  # nobody has to answer this
             await (await connection.response()).read()
+    await _not_completed(case)
+
+
+@check(
+    id="relay.content.closed-request",
+    requirements=["OHT-053"],
+    title="The end of the client's connection is not the end of its request",
+)
+async def closed_request(case: RelayCase) -> None:
+    """One client closes its side in good order between two chunks, one inside a chunk; one resets its connection
+    before the length it announced is reached. The gateway must not see any of these requests complete."""
+    start, chunk, *_ = case.request_pieces()
+    for last in (b"%x\r\n%b\r\n" % (len(chunk), chunk), b"%x\r\n%b" % (len(chunk), chunk[:-100])):
+        async with case.raw_client() as client:
+            head = case.raw_request(b"", framing=b"transfer-encoding: chunked", media_type=CHUNKED_REQUEST)
+            await client.send(head + b"%x\r\n%b\r\n" % (len(start), start) + last)
+            await client.close_write()
+            await client.answer()  # nobody has to answer this
+        await _not_completed(case)
+    content = case.request()
+    async with case.connect() as connection:
+        length = (b"content-length", str(len(content)).encode())
+        await connection.send_head(b"POST", case.target, ((b"content-type", REQUEST), length))
+        await connection.send(content[:-100])
+        await connection.abort()
+    with suppress(Violation):  # a relay that gathers messages has nothing to pass on
+        await case.gateway.arrival(len(case.gateway.requests) + 1)
     await _not_completed(case)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from conformance.peers.relay import CHUNKED_RESPONSE, INCREMENTAL, RESPONSE, RelayCase, answers, sized
-from conformance.peers.scripted import Received
+from conformance.peers.scripted import Answer, Received
 from conformance.registry import check
 from conformance.verdicts import Violation, expect
 from openpcc_ref.http1 import Http1Error, IncomingResponse, Responder, field_value
@@ -32,13 +32,15 @@ async def unreachable(case: RelayCase) -> None:
     title="A gateway that hangs up is a failure, and is asked once",
 )
 async def hang_up(case: RelayCase) -> None:
-    """The gateway takes the whole request and resets the connection. Whether it has acted on the request nobody knows,
-    so it must not be sent again. The client must get an unencapsulated 5xx or see the exchange break."""
-    case.gateway.answer = _take_and_reset
-    with suppress(Http1Error):  # a broken exchange is a failure that shows, too
-        response, _ = await case.post(case.request())
-        _expect_5xx(response, "a gateway that hangs up")
-    _expect_asked(case, 1, "a gateway that hangs up")
+    """The gateway takes the whole request and resets the connection, then another and closes it in good order. Whether
+    it has acted on a request nobody knows, so it must not be sent again. The client must get an unencapsulated 5xx or
+    see the exchange break."""
+    for number, hang_up in enumerate((_take_and_reset, _take_and_close), 1):
+        case.gateway.answer = hang_up
+        with suppress(Http1Error):  # a broken exchange is a failure that shows, too
+            response, _ = await case.post(case.request())
+            _expect_5xx(response, "a gateway that hangs up")
+        _expect_asked(case, number, f"{number} requests to a gateway that hangs up")
 
 
 @check(
@@ -48,17 +50,20 @@ async def hang_up(case: RelayCase) -> None:
 )
 async def hang_up_on_reuse(case: RelayCase) -> None:
     """The first exchange succeeds and may leave connections open on both sides. On the second the gateway takes the
-    whole request and resets the connection. Libraries that keep connections like to repeat just then; the gateway must
-    be asked once."""
-    async with case.raw_client() as client:
-        await client.send(case.raw_request(case.request()))
-        await client.answer()
-        case.gateway.answer = _take_and_reset
-        await client.send(case.raw_request(case.request()))
-        await client.answer()
-    if len(case.gateway.requests) == 1:  # the relay keeps no connections of clients
-        await case.post(case.request())
-    _expect_asked(case, 2, "an exchange and a broken one")
+    whole request and resets the connection, or closes it in good order. Libraries that keep connections like to repeat
+    just then; the gateway must be asked once."""
+    for hang_up in (_take_and_reset, _take_and_close):
+        case.gateway.reset()
+        async with case.raw_client() as client:
+            await client.send(case.raw_request(case.request()))
+            await client.answer()
+            case.gateway.answer = hang_up
+            await client.send(case.raw_request(case.request()))
+            await client.answer()
+        if len(case.gateway.requests) == 1:  # the relay keeps no connections of clients
+            with suppress(Http1Error):
+                await case.post(case.request())
+        _expect_asked(case, 2, "an exchange and a broken one")
 
 
 @check(
@@ -84,12 +89,7 @@ async def retryable_status(case: RelayCase) -> None:
 async def garbage(case: RelayCase) -> None:
     """The gateway's port answers with something that is no HTTP response. The client must get an unencapsulated 5xx or
     see the exchange break."""
-
-    async def answer(received: Received, responder: Responder) -> None:
-        await received.end()
-        await responder.send_raw(b"SSH-2.0-gateway\r\n\r\n" + bytes(64))
-
-    case.gateway.answer = answer
+    case.gateway.answer = _take_and_babble
     with suppress(Http1Error):
         response, _ = await case.post(case.request())
         _expect_5xx(response, "a gateway that speaks no HTTP")
@@ -153,6 +153,107 @@ async def cut_sized_response(case: RelayCase) -> None:
 
     case.gateway.answer = answer
     await _expect_broken_off(case)
+
+
+@check(
+    id="relay.failures.closed-sized-response",
+    requirements=["OHT-060"],
+    title="A response closed before its length is reached has no clean end",
+)
+async def closed_sized_response(case: RelayCase) -> None:
+    """As before, but the gateway closes its connection in good order, which some libraries take for the end."""
+    content = case.response()
+    case.gateway.answer = _closing(b"content-length: %d" % len(content), content[:-100])
+    await _expect_broken_off(case)
+
+
+@check(
+    id="relay.failures.invalid-chunked-response",
+    requirements=["OHT-060"],
+    title="A chunked response that becomes invalid has no clean end",
+)
+async def invalid_chunked_response(case: RelayCase) -> None:
+    """Where the next chunk should begin, the gateway sends what is none. Nobody knows what was to follow, so the
+    response must break off for the client too."""
+    first = case.response_pieces()[0]
+    case.gateway.answer = _closing(b"transfer-encoding: chunked", b"%x\r\n%b\r\nno chunk\r\n" % (len(first), first))
+    await _expect_broken_off(case)
+
+
+@check(
+    id="relay.failures.cut-unframed-response",
+    requirements=["OHT-060"],
+    title="A response without framing has no clean end when the connection is reset",
+)
+async def cut_unframed_response(case: RelayCase) -> None:
+    """The gateway states neither length nor coding: its response lasts until the connection is closed. It sends some of
+    it and resets the connection, which is no way of closing it."""
+    pieces = case.response_pieces(200)
+
+    async def answer(received: Received, responder: Responder) -> None:
+        await received.end()
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: " + CHUNKED_RESPONSE + b"\r\nconnection: close\r\n\r\n"
+        await responder.send_raw(head + b"".join(pieces[:-1]))
+        await responder.abort()
+
+    case.gateway.answer = answer
+    await _expect_broken_off(case)
+
+
+@check(
+    id="relay.failures.broken-answer-is-final",
+    requirements=["OHT-049"],
+    title="A request is not repeated when its answer is broken",
+)
+async def broken_answer_is_final(case: RelayCase) -> None:
+    """The gateway takes each request and answers with garbage, with a response that is cut, reset, or ends before its
+    length. It may have acted on every one, so each must arrive once."""
+    content = case.response()
+    length, chunked = b"content-length: %d" % len(content), b"transfer-encoding: chunked"
+    broken = {
+        "garbage": _take_and_babble,
+        "a response that ends before its length": _closing(length, content[:-100]),
+        "a response that ends before its last chunk": _closing(chunked, b"10\r\n" + bytes(16) + b"\r\n"),
+        "a response that is reset": _resetting(length, content[:-100]),
+        "a head that is cut": _closing(b"content-", b""),
+    }
+    for number, (what, answer) in enumerate(broken.items(), 1):
+        case.gateway.answer = answer
+        with suppress(Http1Error):
+            await case.post(case.request())
+        _expect_asked(case, number, f"{number} requests, the last answered with {what}")
+
+
+def _closing(line: bytes, rest: bytes) -> Answer:
+    """Return an answer of status 200 with one field line and what is behind the head, closed in good order."""
+
+    async def answer(received: Received, responder: Responder) -> None:
+        await received.end()
+        end = b"\r\n\r\n" if rest else b""
+        await responder.send_raw(b"HTTP/1.1 200 OK\r\ncontent-type: " + CHUNKED_RESPONSE + b"\r\n" + line + end + rest)
+
+    return answer
+
+
+def _resetting(line: bytes, rest: bytes) -> Answer:
+    """Return the same answer, ended by a reset of the connection."""
+    closing = _closing(line, rest)
+
+    async def answer(received: Received, responder: Responder) -> None:
+        await closing(received, responder)
+        await responder.abort()
+
+    return answer
+
+
+async def _take_and_babble(received: Received, responder: Responder) -> None:
+    await received.end()
+    await responder.send_raw(b"SSH-2.0-gateway\r\n\r\n" + bytes(64))
+
+
+async def _take_and_close(received: Received, responder: Responder) -> None:
+    await received.end()
+    await responder.send_raw(b"")
 
 
 async def _take_and_reset(received: Received, responder: Responder) -> None:

@@ -25,14 +25,10 @@ from openpcc_ref.http1 import Fields, field_values
 async def request_media_type(case: RelayCase) -> None:
     """One request of each form is posted. The gateway, which tells the forms apart by the media type alone, must
     receive it exactly once and exactly as it was."""
-    await case.post(case.request(), media_type=REQUEST)
-    _expect_field((await case.gateway.arrival(1)).fields, b"content-type", REQUEST, "at the gateway")
-    async with case.chunked_post() as connection:
-        for piece in case.request_pieces():
-            await connection.send(piece)
-        await connection.finish()
-        await connection.response()
-    _expect_field((await case.gateway.arrival(2)).fields, b"content-type", CHUNKED_REQUEST, "at the gateway")
+    whole, _ = await case.post(case.request(), media_type=REQUEST)
+    _expect_field(case.forwarded(whole, 1).fields, b"content-type", REQUEST, "at the gateway")
+    in_chunks, _ = await case.post_in_chunks()
+    _expect_field(case.forwarded(in_chunks, 2).fields, b"content-type", CHUNKED_REQUEST, "at the gateway")
 
 
 @check(
@@ -60,14 +56,10 @@ async def response_media_type(case: RelayCase) -> None:
 async def request_incremental(case: RelayCase) -> None:
     """A chunked request carries `Incremental: ?1`, which tells every hop to pass pieces on. The gateway must see it,
     and must not see it where the client did not send it."""
-    async with case.chunked_post() as connection:
-        for piece in case.request_pieces():
-            await connection.send(piece)
-        await connection.finish()
-        await connection.response()
-    _expect_field((await case.gateway.arrival(1)).fields, b"incremental", b"?1", "at the gateway")
-    await case.post(case.request())
-    seen = field_values((await case.gateway.arrival(2)).fields, b"incremental")
+    in_chunks, _ = await case.post_in_chunks()
+    _expect_field(case.forwarded(in_chunks, 1).fields, b"incremental", b"?1", "at the gateway")
+    whole, _ = await case.post(case.request())
+    seen = field_values(case.forwarded(whole, 2).fields, b"incremental")
     expect(not seen, expected="no Incremental where the client sent none", observed=f"{list(seen)}")
 
 
