@@ -62,7 +62,9 @@ class HasOneTicket(NonceLockService):
     also=[
         "nonce-lock.http.error-message",
         "nonce-lock.http.media-type",
+        "nonce-lock.lock.stays",
         "nonce-lock.nonce.nanos",
+        "nonce-lock.nonce.other-stamp",
         "nonce-lock.ticket.absent",
         "nonce-lock.ticket.consume",
         "nonce-lock.ticket.old",
@@ -103,8 +105,10 @@ class GrantsAtOnce(NonceLockService):
         "nonce-lock.lock.many-at-once",
         "nonce-lock.lock.race",
         "nonce-lock.lock.released",
+        "nonce-lock.lock.stays",
         "nonce-lock.lock.twice",
         "nonce-lock.nonce.nanos",
+        "nonce-lock.nonce.other-stamp",
         "nonce-lock.ticket.absent",
         "nonce-lock.ticket.consume-after-consume",
         "nonce-lock.ticket.consume-repeated",
@@ -127,6 +131,7 @@ class GrantsConsumedNonces(LenientNonceLock):
     also=[
         "nonce-lock.lock.released",
         "nonce-lock.nonce.nanos",
+        "nonce-lock.nonce.other-stamp",
         "nonce-lock.ticket.release-after-consume",
         "nonce-lock.ticket.settling-race",
     ],
@@ -142,6 +147,11 @@ class CallsConsumedNoncesLocked(NonceLockService):
     id="nonce-lock.forgets-soon",
     breaks=["PAY-030"],
     trips=["nonce-lock.lock.consumed"],
+    also=[
+        "nonce-lock.lock.consumed-for-long",
+        "nonce-lock.lock.many-at-once",
+        "nonce-lock.lock.stays",
+    ],
 )
 class ForgetsSoon(NonceLockService):
     """Remembers the last 50 nonces."""
@@ -195,6 +205,10 @@ def _half(nonce: Nonce) -> Nonce:
     id="nonce-lock.serves-one-at-a-time",
     breaks=["PAY-105"],
     trips=["nonce-lock.lock.many-at-once"],
+    also=[
+        "nonce-lock.lock.consumed",
+        "nonce-lock.lock.stays",
+    ],
 )
 class ServesOneAtATime(NonceLockService):
     """Turns down whoever comes while another is served."""
@@ -227,6 +241,10 @@ class ServesOneAtATime(NonceLockService):
         "nonce-lock.ticket.consume-after-consume",
         "nonce-lock.ticket.status",
     ],
+    also=[
+        "nonce-lock.ticket.release-after-consume",
+        "nonce-lock.ticket.settling-race",
+    ],
 )
 class MindsNoTickets(LenientNonceLock):
     """Settles whatever it is asked to."""
@@ -240,6 +258,7 @@ class MindsNoTickets(LenientNonceLock):
     trips=["nonce-lock.ticket.absent", "nonce-lock.ticket.consume", "nonce-lock.ticket.release"],
     also=[
         "nonce-lock.ticket.consume-after-consume",
+        "nonce-lock.ticket.release-after-consume",
     ],
 )
 class NeedsNoTicket(NonceLockService):
@@ -262,6 +281,7 @@ def _or_right(state: NonceState, ticket: str) -> str:
     trips=["nonce-lock.ticket.consume", "nonce-lock.ticket.release"],
     also=[
         "nonce-lock.ticket.consume-after-consume",
+        "nonce-lock.ticket.release-after-consume",
     ],
 )
 class ComparesTheStartOfTickets(NonceLockService):

@@ -21,6 +21,7 @@ from openpcc_ref.services.nonce_lock import NonceLockService
     trips=["nonce-lock.nonce.present"],
     also=[
         "nonce-lock.lock.consumed",
+        "nonce-lock.nonce.other-stamp",
     ],
 )
 class WantsThisHour(NonceLockService):

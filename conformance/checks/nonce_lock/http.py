@@ -27,14 +27,14 @@ def _good_requests(case: NonceLockCase) -> dict[str, bytes]:
     title="Each operation answers 200 with its message",
 )
 async def answers(case: NonceLockCase) -> None:
-    """A nonce is locked and consumed, another locked and released. The content type must be
-    `application/octet-stream`, and the answers to the latter must be empty."""
+    """A nonce is locked and consumed, another locked and released. The content type of the tickets must be
+    `application/octet-stream`; the other answers must be empty, and then need none."""
     consumed, released = case.nonce(), case.nonce()
     for nonce, settle in ((consumed, case.ask_consume), (released, case.ask_release)):
         locked = await case.ask_lock(nonce)
         settled = await settle(nonce, locked.read(messages.decode_lock_response, "a lock"))
-        for reply in (locked, settled):
-            media_type = field_value(reply.fields, b"content-type") or b"no media type"
+        for reply, without in ((locked, b"no media type"), (settled, MEDIA_TYPE)):
+            media_type = field_value(reply.fields, b"content-type") or without
             expect(
                 (reply.status, media_type) == (200, MEDIA_TYPE),
                 expected=f"status 200 with {MEDIA_TYPE.decode()}",

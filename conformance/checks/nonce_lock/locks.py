@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 
+import anyio
+
 from conformance.peers.bank import at_once
 from conformance.peers.nonce_lock import NonceLockCase
 from conformance.registry import check
 from conformance.verdicts import expect
 from openpcc_ref.banking import messages
+from openpcc_ref.credits import Nonce
 
 _AT_ONCE = 64
 
@@ -62,21 +65,71 @@ async def race(case: NonceLockCase) -> None:
 
 
 @check(
+    id="nonce-lock.lock.stays",
+    requirements=["PAY-101"],
+    title="A lock stays a lock while others come and go",
+)
+async def stays(case: NonceLockCase) -> None:
+    """A nonce is locked, then 100 others, and a second passes. The nonce must still be locked, and its ticket be good:
+    a router holds its lock for as long as a node computes."""
+    nonce = case.nonce()
+    ticket = await case.lock(nonce)
+    await at_once([partial(case.ask_lock, case.nonce()) for _ in range(100)])
+    await anyio.sleep(1)
+    await case.expect_locked(nonce, "a lock of a second ago and 100 other locks")
+    await case.consume(nonce, ticket)
+
+
+@check(
     id="nonce-lock.lock.consumed",
     requirements=["PAY-102", "PAY-105", "PAY-030"],
     title="A consumed nonce is refused with 410",
 )
 async def consumed(case: NonceLockCase) -> None:
     """Nonces of the present and of the next hour are consumed and locked again. Each must be answered with 410, also
-    after 100 other nonces."""
-    nonces = [case.nonce(), case.nonce(hours=1)]
+    after 160 others were consumed."""
+    nonces = await _consumed(case, 0, 1)
+    for _ in range(5):
+        await _consume_at_once(case, 32)
+    for nonce in nonces:
+        await case.expect_consumed(nonce, "its consumption and 160 others")
+
+
+@check(
+    id="nonce-lock.lock.consumed-for-long",
+    requirements=["PAY-030", "PAY-102"],
+    title="A consumed nonce stays consumed, however many follow",
+    costly=True,
+)
+async def consumed_for_long(case: NonceLockCase) -> None:
+    """Nonces of the present and of the next hour are consumed, then 1,100 others. The first must still be answered with
+    410: a record that keeps the latest thousand can be filled by whoever has the money, who gets it back so."""
+    nonces = await _consumed(case, 0, 1)
+    for _ in range(22):
+        await _consume_at_once(case, 50)
+    for nonce in nonces:
+        await case.expect_consumed(nonce, "its consumption and 1,100 others")
+
+
+async def _consumed(case: NonceLockCase, *hours: int) -> list[Nonce]:
+    """Return nonces of these hours that were consumed and are known to be."""
+    nonces = [case.nonce(hours=later) for later in hours]
     for nonce in nonces:
         await case.consume(nonce, await case.lock(nonce))
         await case.expect_consumed(nonce, "its consumption")
-    for _ in range(100):
-        await case.lock(case.nonce())
-    for nonce in nonces:
-        await case.expect_consumed(nonce, "its consumption and 100 other locks")
+    return nonces
+
+
+async def _consume_at_once(case: NonceLockCase, number: int) -> None:
+    """Lock some nonces at the same time, then consume them at the same time; a violation if one is refused."""
+    nonces = [case.nonce() for _ in range(number)]
+    locked = await at_once([partial(case.ask_lock, nonce) for nonce in nonces])
+    tickets = [reply.read(messages.decode_lock_response, "a lock beside others") for reply in locked]
+    settled = await at_once(
+        [partial(case.ask_consume, nonce, ticket) for nonce, ticket in zip(nonces, tickets, strict=True)]
+    )
+    statuses = sorted({reply.status for reply in settled})
+    expect(statuses == [200], expected="status 200 for each consumption", observed=f"statuses {statuses}")
 
 
 @check(
@@ -116,11 +169,4 @@ async def independent(case: NonceLockCase) -> None:
 )
 async def many_at_once(case: NonceLockCase) -> None:
     """32 different nonces are locked at the same time, then consumed at the same time. All must succeed."""
-    nonces = [case.nonce() for _ in range(_AT_ONCE // 2)]
-    locked = await at_once([partial(case.ask_lock, nonce) for nonce in nonces])
-    tickets = [reply.read(messages.decode_lock_response, "a lock beside others") for reply in locked]
-    settled = await at_once(
-        [partial(case.ask_consume, nonce, ticket) for nonce, ticket in zip(nonces, tickets, strict=True)]
-    )
-    statuses = sorted({reply.status for reply in settled})
-    expect(statuses == [200], expected="status 200 for each consumption", observed=f"statuses {statuses}")
+    await _consume_at_once(case, _AT_ONCE // 2)

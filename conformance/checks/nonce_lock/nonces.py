@@ -105,3 +105,19 @@ async def nanos(case: NonceLockCase) -> None:
     await case.consume(plain, ticket)
     message.timestamp.nanos = 999_999_999
     (await case.post("/lock", _request("/lock", message))).expect_refused("a consumed nonce with other nanos", 410)
+
+
+@check(
+    id="nonce-lock.nonce.other-stamp",
+    requirements=["PAY-101", "PAY-102"],
+    title="Another stamp makes no other nonce",
+)
+async def other_stamp(case: NonceLockCase) -> None:
+    """A nonce is its 16 random bytes. One of this hour is locked: under the stamp of the next hour it must be locked
+    too, and once it is consumed, be consumed under either."""
+    plain = case.nonce()
+    later = Nonce(plain.timestamp + nonce.QUANTUM, plain.random)
+    ticket = await case.lock(plain)
+    await case.expect_locked(later, "a lock of the same 16 bytes under another stamp")
+    await case.consume(plain, ticket)
+    await case.expect_consumed(later, "a consumption of the same 16 bytes under another stamp")

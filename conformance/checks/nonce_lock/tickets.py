@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from conformance.peers.bank import Reply, at_once
 from conformance.peers.nonce_lock import NonceLockCase
 from conformance.registry import check
 from conformance.verdicts import expect
+from openpcc_ref.credits import Nonce
 from openpcc_ref.protobuf import credit_pb2, nonce_lock_pb2
 
 DEPLOYED = "PAY-D11"
@@ -119,12 +121,16 @@ async def unlocked(case: NonceLockCase) -> None:
 )
 async def release_after_consume(case: NonceLockCase) -> None:
     """A nonce is consumed and then released, under its ticket and under others. All must be refused, and the nonce
-    must stay consumed: else the credit could be spent again."""
+    must stay consumed: else the credit could be spent again. 410 is for the ticket that consumed it alone: a service
+    whose own lock ended would otherwise believe that it has the money."""
     nonce = case.nonce()
     right = await case.lock(nonce)
     await case.consume(nonce, right)
     for what, ticket in (("its ticket", right), ("an empty ticket", ""), ("another ticket", right + "0")):
-        (await case.ask_release(nonce, ticket)).expect_refused(f"a release of a consumed nonce with {what}")
+        reply = await case.ask_release(nonce, ticket)
+        reply.expect_refused(f"a release of a consumed nonce with {what}")
+        if ticket != right:
+            _expect_not_410(reply, f"a release of a consumed nonce with {what}")
         await case.expect_consumed(nonce, f"a release with {what}")
 
 
@@ -134,13 +140,23 @@ async def release_after_consume(case: NonceLockCase) -> None:
     title="A consumed nonce is not consumed under another ticket",
 )
 async def consume_after_consume(case: NonceLockCase) -> None:
-    """A nonce is consumed, then again under other tickets. Each must be refused: a service that is told 200 hands
-    out what the credit was already spent for."""
+    """A nonce is consumed, then again under other tickets. Each must be refused, but not with 410: a service that is
+    told 200 hands out what the credit was already spent for, and 410 says that its own ticket consumed the nonce."""
     nonce = case.nonce()
     right = await case.lock(nonce)
     await case.consume(nonce, right)
     for what, ticket in await _wrong_tickets(case, right):
-        (await case.ask_consume(nonce, ticket)).expect_refused(f"a second consumption with {what}")
+        reply = await case.ask_consume(nonce, ticket)
+        reply.expect_refused(f"a second consumption with {what}")
+        _expect_not_410(reply, f"a second consumption with {what}")
+
+
+def _expect_not_410(reply: Reply, what: str) -> None:
+    expect(
+        reply.status != 410,
+        expected=f"another status than 410 for {what}: 404, say",
+        observed="status 410, which is for the ticket that consumed the nonce",
+    )
 
 
 @check(
@@ -186,16 +202,26 @@ async def status(case: NonceLockCase) -> None:
     title="Of consumptions and releases at once, one kind wins",
 )
 async def settling_race(case: NonceLockCase) -> None:
-    """A lock is consumed 16 times and released 16 times at the same time, under its ticket. If any consumption is
-    answered with 200, the nonce must be consumed, and no release be answered so; if a release is, the nonce must be
-    free, and only one."""
-    nonce = case.nonce()
-    ticket = await case.lock(nonce)
-    replies = await at_once(
-        [partial(case.ask_consume, nonce, ticket)] * 16 + [partial(case.ask_release, nonce, ticket)] * 16
-    )
-    consumed = sum(reply.status == 200 for reply in replies[:16])
-    released = sum(reply.status == 200 for reply in replies[16:])
+    """A lock is consumed 16 times and released 16 times at the same time, under its ticket; another one likewise, with
+    a release first. If any consumption is answered with 200, the nonce must be consumed, and no release be answered
+    so; if a release is, the nonce must be free, and only one."""
+    for consumed_first in (True, False):
+        nonce = case.nonce()
+        ticket = await case.lock(nonce)
+        consume, release = partial(case.ask_consume, nonce, ticket), partial(case.ask_release, nonce, ticket)
+        if consumed_first:
+            replies = await at_once([consume, release] * 16)
+            await _expect_one_kind(case, nonce, consumptions=replies[::2], releases=replies[1::2])
+        else:
+            replies = await at_once([release, consume] * 16)
+            await _expect_one_kind(case, nonce, consumptions=replies[1::2], releases=replies[::2])
+
+
+async def _expect_one_kind(
+    case: NonceLockCase, nonce: Nonce, *, consumptions: Sequence[Reply], releases: Sequence[Reply]
+) -> None:
+    consumed = sum(reply.status == 200 for reply in consumptions)
+    released = sum(reply.status == 200 for reply in releases)
     expect(
         (consumed > 0) != (released > 0) and released <= 1,
         expected="consumptions or one release to succeed",
