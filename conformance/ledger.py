@@ -112,7 +112,7 @@ class Books:
 
     def _withdraw(self, withdrawal: Withdrawal, status: int | None) -> None:
         account = self._account(withdrawal.token.octets)
-        batch = tuple(request.blinded_message for request in withdrawal.requests)
+        batch = tuple(request.value.blind_bytes + request.blinded_message for request in withdrawal.requests)
         total = sum(request.value.amount for request in withdrawal.requests)
         if status == 200:
             account.withdrawn[batch] = total
