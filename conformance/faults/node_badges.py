@@ -247,7 +247,6 @@ class _FirstModel(LenientWorker):
     id="node.badges.first-model",
     breaks=["NODE-024"],
     trips=["node.badges.several-models"],
-    also=["node.badges.longest"],
 )
 class FirstModel(FaultyNode):
     """Reads only the first model of a badge."""
@@ -321,7 +320,9 @@ class OnePath(FaultyNode):
     worker = _OnePath
 
 
-@fault(id="node.badges.any-length", breaks=["NODE-035"], trips=["node.badges.longest"])
+@fault(
+    id="node.badges.any-length", breaks=["NODE-035"], trips=["node.badges.longest"], also=["node.requests.field-length"]
+)
 class AnyLength(FaultyNode):
     """Takes badges, like all fields, at any length."""
 

@@ -39,7 +39,12 @@ class _Cautious(Worker):
         await super().ask_engine(replace(engine, body=body), context)
 
 
-@fault(id="node.requests.own-words", breaks=["NODE-040"], trips=["node.requests.forwarded"], also=["node.*.*"])
+@fault(
+    id="node.requests.own-words",
+    breaks=["NODE-040"],
+    trips=["node.requests.forwarded"],
+    also=["node.badges.several-models", "node.json.nothing-else-changed"],
+)
 class OwnWords(FaultyNode):
     """Puts words of its own before the prompt."""
 
@@ -67,7 +72,7 @@ class BadPath(FaultyNode):
     id="node.requests.any-path",
     breaks=["NODE-030", "NODE-031"],
     trips=["node.requests.unknown-path"],
-    also=["node.json.*", "node.requests.refusal-form"],
+    also=["node.json.member-twice", "node.json.members", "node.json.model-case", "node.requests.refusal-form"],
 )
 class AnyPath(FaultyNode):
     """Passes every path to the engine."""
@@ -325,7 +330,17 @@ class _InTheClear(LenientWorker):
     id="node.requests.refusal-in-clear",
     breaks=["NODE-044"],
     trips=["node.requests.refusal-form"],
-    also=["node.badges.*", "node.requests.*", "node.json.*", "node.refunds.*", "node.responses.*", "node.secrecy.*"],
+    also=[
+        "node.badges.*",
+        "node.json.*",
+        "node.refunds.refusal",
+        "node.refunds.trailer-only",
+        "node.requests.*",
+        "node.responses.form",
+        "node.responses.known-length",
+        "node.responses.padded",
+        "node.secrecy.*",
+    ],
 )
 class RefusalInClear(FaultyNode):
     """Refuses in the clear what it has opened."""
