@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from conformance.peers.node import open_node_world
 from conformance.roles import Role
 from conformance.runfile import Limits, NodeSettings, TargetSettings
-from conformance.targets import TargetFailed, UrlTarget, embedded
+from conformance.targets import LaunchTarget, TargetFailed, UrlTarget, embedded
+from conformance.verdicts import Verdict
+from tests.conformance.judging import judge, quick_checks
 
 BASE_POINT = (
     "046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296"
@@ -56,3 +61,13 @@ async def test_a_launched_node_answers_again_after_a_restart() -> None:
         await world.honest_exchange()
         assert await world.subject.restart()
         await world.honest_exchange()
+
+
+@pytest.mark.anyio
+async def test_a_node_that_tells_its_engine_a_limit_passes() -> None:
+    """The other way to limit generation to what the credit pays for is no change of the client's body."""
+    target = LaunchTarget([sys.executable, str(Path(__file__).with_name("limiting_node.py"))])
+    met = [check for check in quick_checks(Role.NODE) if check.id.startswith(("node.json.", "node.streams."))]
+    result = await judge(Role.NODE, target, met)
+    assert {case.id: case.observed for case in result.cases if case.verdict is not Verdict.PASS} == {}
+    assert "node.streams.credit-spent" in {case.id for case in result.cases}
