@@ -144,6 +144,9 @@ class BooksRepeatedDeposits(Bank):
     id="bank.empties-again",
     breaks=["PAY-083", "PAY-092"],
     trips=["bank.repetition.withdraw-full", "bank.withdraw-full.race"],
+    also=[
+        "bank.withdraw-full.race-with-others",
+    ],
 )
 class EmptiesAgain(Bank):
     """Remembers what an emptied account was worth, and makes a new credit of it for every repetition."""

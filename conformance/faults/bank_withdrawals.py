@@ -224,13 +224,17 @@ class ChargesAFeeForRepetitions(Bank):
         "bank.account.empty-and-unknown-balance-alike",
         "bank.http.answers",
         "bank.nonce-lock.withdrawals-need-none",
+        "bank.repetition.other-account",
+        "bank.repetition.other-value",
         "bank.repetition.withdraw-full",
         "bank.status.uncovered",
         "bank.withdraw-full.above-largest-value",
         "bank.withdraw-full.credit",
         "bank.withdraw-full.exchange",
         "bank.withdraw-full.race",
+        "bank.withdraw-full.race-with-others",
         "bank.withdraw-full.rounding-both-ways",
+        "bank.withdraw-full.rounding-probability",
         "bank.withdraw-full.stamp",
         "bank.withdraw-full.unknown-and-empty-alike",
         "bank.withdraw.fifteen",
@@ -253,6 +257,7 @@ class KeepsTheBalance(Bank):
     trips=["bank.withdraw-full.rounding"],
     also=[
         "bank.withdraw-full.rounding-both-ways",
+        "bank.withdraw-full.rounding-probability",
     ],
 )
 class RoundsTwoStepsDown(Bank):
@@ -291,6 +296,9 @@ class EmptiesInParts(Bank):
     id="bank.empties-at-once",
     breaks=["PAY-083"],
     trips=["bank.withdraw-full.race"],
+    also=[
+        "bank.withdraw-full.race-with-others",
+    ],
 )
 class EmptiesAtOnce(Bank):
     """Reads the balance, waits while others do the same, and gives each of them all of it."""

@@ -36,6 +36,9 @@ from openpcc_ref.sources import system_random
 PATHS = ("/deposit", "/withdraw", "/withdraw-full", "/exchange", "/balance")
 MESSAGE: Fields = ((b"content-type", MEDIA_TYPE),)
 
+_PAUSE_S = 0.02
+"""Between two attempts of a client that insists."""
+
 _Read = TypeVar("_Read")
 
 
@@ -158,6 +161,15 @@ class BankCase:
         except Rejected as rejected:
             raise Violation("a credit that verifies", f"one that does not: {rejected}") from rejected
         return credit
+
+    async def insisting(self, call: Callable[[], Awaitable[Reply]]) -> Reply:
+        """Repeat a call while it is answered with a status from 500 on, as clients do, as long as a step may last."""
+        reply = await call()
+        until = anyio.current_time() + self.step_s
+        while reply.status >= 500 and anyio.current_time() < until:
+            await anyio.sleep(_PAUSE_S)
+            reply = await call()
+        return reply
 
     async def exchanged(self, credit: AnyCredit) -> Credit:
         """Exchange a credit and return the new one; a violation if it is refused or the signature is wrong."""

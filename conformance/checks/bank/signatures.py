@@ -199,12 +199,18 @@ async def salt(case: BankCase) -> None:
     title="The nonce lock is not asked about a bad credit",
 )
 async def before_lock(case: BankCase) -> None:
-    """A credit with a changed signature is deposited and exchanged. The nonce lock must not hear of it: otherwise
-    anyone who learns a nonce can block its credit. Then the good credit must be accepted."""
+    """A credit is deposited and exchanged with a signature of zeros, with one that differs in its last bit, and under
+    another value. The nonce lock must not hear of it: otherwise anyone who learns a nonce can block its credit. Then
+    the good credit must be accepted."""
     good = case.mint.credit(_AMOUNT)
-    bad = replace(good, signature=bytes(len(good.signature)))
-    (await case.deposit(case.token(), bad)).expect_refused("a bad signature")
-    (await case.exchange(bad, case.mint.pending(_AMOUNT))).expect_refused("a bad signature")
+    bent = good.signature[:-1] + bytes([good.signature[-1] ^ 1])
+    for bad in (
+        replace(good, signature=bytes(len(good.signature))),
+        replace(good, signature=bent),
+        replace(good, value=currency.exact(2 * _AMOUNT)),
+    ):
+        (await case.deposit(case.token(), bad)).expect_refused("a bad signature")
+        (await case.exchange(bad, case.mint.pending(bad.value))).expect_refused("a bad signature")
     await case.lock.peer.catch_up()
     asked = case.lock.asked(good.nonce)
     expect(not asked, expected="no call to the nonce lock for a bad credit", observed=" and ".join(asked))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from conformance.checks.bank.withdraw import expect_alike
@@ -9,9 +10,12 @@ from conformance.peers.bank import BankCase, Reply, at_once
 from conformance.registry import check
 from conformance.verdicts import expect
 from openpcc_ref.banking import messages
+from openpcc_ref.banking.accounts import AccountToken
 from openpcc_ref.credits import MAX_AMOUNT, UnblindedCredit, blind_rsa, pss
 from openpcc_ref.credits.nonce import QUANTUM
 from openpcc_ref.sources import system_clock
+
+Call = Callable[[], Awaitable[Reply]]
 
 _SKEW_S = 300
 """How far the clocks of bank and runner may differ."""
@@ -66,6 +70,24 @@ async def rounding_both_ways(case: BankCase) -> None:
 
 
 @check(
+    id="bank.withdraw-full.rounding-probability",
+    requirements=["PAY-008"],
+    title="Rounding up is as rare as it has to be",
+)
+async def rounding_probability(case: BankCase) -> None:
+    """64 accounts of 513 are emptied. The neighbours are 512 and 544, so one credit in 32 should be of 544: two, and
+    more than 16 with a probability of 1 in 10^10. Whoever rounds by the toss of a coin gives away 15 on an average."""
+    up, number = 0, 64
+    for _ in range(number):
+        up += (await case.emptying(await case.funded(512, 1))).value.amount > 512
+    expect(
+        up <= number // 4,
+        expected="about 2 of 64 credits for 513 to be of 544, and the others of 512",
+        observed=f"{up} of 544",
+    )
+
+
+@check(
     id="bank.withdraw-full.above-largest-value",
     requirements=["PAY-084"],
     title="A balance above the largest value cannot be withdrawn at once",
@@ -89,9 +111,8 @@ async def above_largest_value(case: BankCase) -> None:
 async def unknown_and_empty_alike(case: BankCase) -> None:
     """An account that never was and one that was emptied by a batch are emptied. Status, fields except Date, and
     content must be the same."""
-    unknown = await case.withdraw_full(case.token())
-    empty = await case.withdraw_full(await case.emptied())
-    expect_alike(unknown, empty, "a full withdrawal")
+    unknown = [await case.withdraw_full(case.token()) for _ in range(2)]
+    expect_alike(unknown, await case.withdraw_full(await case.emptied()), "a full withdrawal from an emptied account")
 
 
 @check(
@@ -143,6 +164,65 @@ async def race(case: BankCase) -> None:
     nonces = {_credit(reply).nonce.random for reply in replies if reply.status == 200}
     expect(len(nonces) == 1, expected="one credit", observed=f"{len(nonces)} different ones")
     await case.expect_balance(token, 0, "full withdrawals")
+
+
+@check(
+    id="bank.withdraw-full.race-with-others",
+    requirements=["PAY-083", "PAY-074", "PAY-080"],
+    title="An account that is emptied while others use it pays out what it holds",
+)
+async def race_with_others(case: BankCase) -> None:
+    """Three accounts of 8 meet, at the same time, four who deposit 1 six times each, four who withdraw 1 twice, and
+    two who empty them again and again until the others are done. What was paid in must have been paid out or be left:
+    a bank that reads a balance, signs, and then writes 0 pays twice what is withdrawn meanwhile, or loses what is
+    deposited."""
+    for _ in range(3):
+        token = await case.funded(8)
+        deposits, withdrawals, emptyings = await _used_at_once(case, token)
+        if any(reply.status >= 500 for reply in (*deposits, *withdrawals, *emptyings)):
+            continue  # what may have become of those the books allow for
+        deposited, withdrawn = (sum(reply.status == 200 for reply in replies) for replies in (deposits, withdrawals))
+        credits = {_credit(reply) for reply in emptyings if reply.status == 200}
+        emptied, left = sum(credit.value.amount for credit in credits), await case.balance(token)
+        expect(
+            8 + deposited == withdrawn + emptied + left,
+            expected=f"as much to be paid out and left as was paid in: 8 + {deposited}",
+            observed=f"{withdrawn} in withdrawals, {emptied} in {len(credits)} full withdrawals, and {left} left",
+        )
+
+
+async def _used_at_once(case: BankCase, token: AccountToken) -> tuple[list[Reply], list[Reply], list[Reply]]:
+    """Deposit, withdraw and empty at the same time; return the answers in this order. There are never more than 32 in
+    the account, so nothing is rounded."""
+    deposits, withdrawals, emptyings = list[Reply](), list[Reply](), list[Reply]()
+    running = 8
+
+    async def use(calls: Sequence[Call], replies: list[Reply]) -> Reply:
+        nonlocal running
+        try:
+            for call in calls:
+                replies.append(await call())
+            return replies[-1]
+        finally:
+            running -= 1
+
+    async def empty() -> Reply:
+        emptyings.append(await case.withdraw_full(token))
+        while running:
+            emptyings.append(await case.withdraw_full(token))
+        return emptyings[-1]
+
+    def some(make: Callable[[], Call], number: int, replies: list[Reply]) -> list[Call]:
+        return [partial(use, [make() for _ in range(number)], replies) for _ in range(4)]
+
+    await at_once(
+        [
+            *[empty] * 2,
+            *some(lambda: partial(case.deposit, token, case.mint.credit(1)), 6, deposits),
+            *some(lambda: partial(case.withdraw, token, [case.mint.pending(1).request]), 2, withdrawals),
+        ]
+    )
+    return deposits, withdrawals, emptyings
 
 
 @check(

@@ -1,0 +1,106 @@
+"""Banks that look at things too early, too late, or not as closely as they should."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import anyio
+
+from conformance.faults import fault
+from openpcc_ref.banking import accounts, messages
+from openpcc_ref.banking.messages import Withdrawal
+from openpcc_ref.credits import AnyCredit, CurrencyValue, Nonce
+from openpcc_ref.credits.errors import CreditRejected
+from openpcc_ref.http1 import IncomingRequest
+from openpcc_ref.services.bank import Bank
+from openpcc_ref.services.ledger import Reply
+
+
+@fault(
+    id="bank.empties-beside-others",
+    breaks=["PAY-083"],
+    trips=["bank.withdraw-full.race-with-others"],
+)
+class EmptiesBesideOthers(Bank):
+    """Empties one account at a time, but lets deposits and withdrawals in while it makes the credit."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.emptying = anyio.Lock()
+
+    async def answer_withdraw_full(self, request: IncomingRequest, content: bytes) -> bytes:
+        token = messages.decode_withdraw_full_request(content)
+        account_id = self.account_id(token)
+        async with self.emptying:
+            balance = self.ledger.balance(account_id)
+            await anyio.sleep(0.005)
+            if balance:
+                self.set_balance(account_id, balance)
+            return self.withdraw_full(token).content
+
+
+@fault(
+    id="bank.tosses-a-coin",
+    breaks=["PAY-008"],
+    trips=["bank.withdraw-full.rounding-probability"],
+)
+class TossesACoin(Bank):
+    """Rounds up as often as down, however near the lower neighbour is."""
+
+    def value_of_all(self, balance: int) -> CurrencyValue:
+        return accounts.value_of_all(balance, random.choice((0.0, 1.0)))
+
+
+@fault(
+    id="bank.looks-for-the-account-first",
+    breaks=["PAY-081"],
+    trips=["bank.withdraw.unknown-and-empty-alike"],
+    also=[
+        "bank.account.token-length",
+        "bank.repetition.other-account",
+        "bank.withdraw.*",
+    ],
+)
+class LooksForTheAccountFirst(Bank):
+    """Refuses unknown accounts before it looks at the batch: with a bad one, anyone can ask which accounts exist."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.known: set[bytes] = set()
+
+    def account_used(self, account_id: bytes) -> None:
+        super().account_used(account_id)
+        self.known.add(account_id)
+
+    def withdraw(self, withdrawal: Withdrawal) -> Reply:
+        if self.account_id(withdrawal.token) not in self.known:
+            accounts.debit(0, 1)
+        return super().withdraw(withdrawal)
+
+
+@fault(
+    id="bank.verifies-when-it-has-the-lock",
+    breaks=["PAY-109"],
+    trips=["bank.signature.before-lock"],
+)
+class VerifiesWhenItHasTheLock(Bank):
+    """Looks before the lock whether a signature is one at all, and computes after it."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.unverified: dict[bytes, AnyCredit] = {}
+
+    def verify(self, credit: AnyCredit) -> None:
+        if not any(credit.signature):
+            super().verify(credit)
+        self.unverified[credit.nonce.random] = credit
+
+    async def lock(self, nonce: Nonce) -> str:
+        ticket = await super().lock(nonce)
+        try:
+            self.issuer.verify(self.unverified[nonce.random])
+        except CreditRejected:
+            await self.nonce_lock.release(nonce, ticket)
+            raise
+        return ticket
