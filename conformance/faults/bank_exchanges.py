@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any
 
 import anyio
 
 from conformance.faults import fault
 from openpcc_ref.banking.errors import BankingRejected
-from openpcc_ref.banking.messages import Exchange
+from openpcc_ref.banking.messages import Deposit, Exchange
 from openpcc_ref.banking.spends import Spend, exchanging
 from openpcc_ref.credits import BlindSignRequest, CurrencyValue, Nonce
 from openpcc_ref.http1 import Http1Error, IncomingRequest
 from openpcc_ref.services.bank import Bank
+from openpcc_ref.services.ledger import Reply
 from openpcc_ref.services.message_service import Answer
 from openpcc_ref.services.nonce_lock_client import NonceLockUnavailable
 
@@ -178,3 +180,74 @@ async def _until_gone(request: IncomingRequest, scope: anyio.CancelScope) -> Non
     with suppress(Http1Error):
         await request._wire.receive("what follows a request", "nothing")
     scope.cancel()
+
+
+@fault(
+    id="bank.keeps-the-lock-of-failed-exchanges",
+    breaks=["PAY-111"],
+    trips=["bank.nonce-lock.consume-fails-exchange"],
+)
+class KeepsTheLockOfFailedExchanges(Bank):
+    """Neither gives the lock of a failed exchange back nor remembers what it was for."""
+
+    async def finish(self, spend: Spend) -> None:
+        try:
+            await super().finish(spend)
+        except NonceLockUnavailable:
+            if spend.blind_signature:
+                self.ledger.drop(spend)
+            raise
+
+
+@fault(
+    id="bank.answers-failed-exchanges-from-its-records",
+    breaks=["PAY-087", "PAY-110"],
+    trips=["bank.nonce-lock.consume-fails-exchange"],
+    also=[
+        "bank.nonce-lock.client-leaves",
+    ],
+)
+class AnswersFailedExchangesFromItsRecords(Bank):
+    """Gives the lock of a failed exchange back, but the signature too when it is asked for again."""
+
+    async def finish(self, spend: Spend) -> None:
+        try:
+            await self.consume(spend)
+        except (BankingRejected, NonceLockUnavailable) as failure:
+            with suppress(BankingRejected):
+                await self.release(spend)
+            self.ledger.drop(spend)
+            if spend.blind_signature:
+                self.ledger.keep_reply(spend.purpose, Reply(spend.blind_signature), self.now())
+            raise NonceLockUnavailable("the nonce could not be consumed") from failure
+        self.book(spend)
+
+    async def exchange(self, exchange: Exchange) -> bytes:
+        known = self.ledger.find_reply(exchanging(exchange, b"").purpose)
+        return known.content if known is not None else await super().exchange(exchange)
+
+
+@fault(
+    id="bank.takes-failed-deposits-for-done",
+    breaks=["PAY-074", "PAY-111"],
+    trips=["bank.nonce-lock.consume-fails-deposit"],
+    also=[
+        "bank.nonce-lock.*",
+    ],
+)
+class TakesFailedDepositsForDone(Bank):
+    """Remembers a deposit before it is done, and answers its repetition as if it had been."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.seen: set[bytes] = set()
+
+    async def deposit(self, deposit: Deposit) -> int:
+        name = deposit.token.octets + deposit.credit.signature
+        if name in self.seen:
+            return self.balance(deposit.token)
+        try:
+            return await super().deposit(deposit)
+        except NonceLockUnavailable:
+            self.seen.add(name)
+            raise

@@ -36,6 +36,9 @@ from openpcc_ref.sources import system_random
 PATHS = ("/deposit", "/withdraw", "/withdraw-full", "/exchange", "/balance")
 MESSAGE: Fields = ((b"content-type", MEDIA_TYPE),)
 
+_NOTICE_S = 0.1
+"""What a bank has to notice that its client is gone, before the nonce lock answers."""
+
 _PAUSE_S = 0.02
 """Between two attempts of a client that insists."""
 
@@ -214,6 +217,7 @@ class BankCase:
         async with self._sent(path, content) as connection:
             await self.lock.peer.arrival()
             await connection.abort()
+        await anyio.sleep(_NOTICE_S)
         gone.set()
 
     @asynccontextmanager
