@@ -14,6 +14,11 @@ from openpcc_ref.services.nonce_lock_client import NonceLockClient
 from openpcc_ref.services.router import Proxied, Router
 
 
+def without_lines(fields: Fields, *names: bytes) -> Fields:
+    """Return the fields but for those of some names."""
+    return tuple(line for line in fields if line[0] not in names)
+
+
 class LenientRouter(Router):
     """``without`` are codes of refusals (``openpcc_ref.errors.require``)."""
 

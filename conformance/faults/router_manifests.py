@@ -18,6 +18,7 @@ from openpcc_ref.protobuf.router_pb2 import ComputeManifestRequest, NodeEvent
 from openpcc_ref.routing import (
     Manifest,
     ManifestRequest,
+    NodeTable,
     RoutingInfo,
     RoutingRejected,
     decode_event,
@@ -208,6 +209,47 @@ class WhoeverWasThere(SelectingRouter):
 
     def known(self) -> dict[str, RoutingInfo]:
         return self.heard_of
+
+
+@fault(id="router.manifests.once-well", breaks=["RTR-019"], trips=["router.manifests.routable-only"])
+class OnceWell(SelectingRouter):
+    """Lists every node that was routable once."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.seen: dict[str, RoutingInfo] = {}
+
+    def routable(self) -> dict[str, RoutingInfo]:
+        routable = super().routable()
+        self.seen |= routable
+        return routable
+
+    def known(self) -> dict[str, RoutingInfo]:
+        return self.seen
+
+
+class _Eager(NodeTable):
+    def eager(self, now: float) -> dict[str, RoutingInfo]:
+        """Return the nodes whose latest check succeeded."""
+        return {
+            node_id: node.state.routing_info
+            for node_id, node in self._nodes.items()
+            if node.state.routing_info is not None
+            and self._alive(node, now)
+            and node.history[-1:]
+            and node.history[-1].healthy
+        }
+
+
+@fault(id="router.manifests.after-one-check", breaks=["RTR-019"], trips=["router.manifests.routable-only"])
+class AfterOneCheck(SelectingRouter):
+    """Lists nodes whose latest check succeeded, before requests may go to them."""
+
+    table_class = _Eager
+
+    def known(self) -> dict[str, RoutingInfo]:
+        assert isinstance(self.table, _Eager)
+        return self.table.eager(self.now())
 
 
 @fault(

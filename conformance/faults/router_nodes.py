@@ -13,6 +13,7 @@ from conformance.faults import fault
 from conformance.faults.router_base import LenientRouter, PartsRouter
 from openpcc_ref.errors import Rejected
 from openpcc_ref.http1 import Http1Error, IncomingRequest, exchange
+from openpcc_ref.protobuf import parse
 from openpcc_ref.protobuf.router_pb2 import NodeEvent as EventMessage
 from openpcc_ref.routing import Check, Grading, NodeEvent, NodeTable, RoutingInfo, RoutingRejected, decode_event
 from openpcc_ref.services.forwarding import path_of
@@ -64,6 +65,20 @@ class NeverRefused(Router):
             return b""
 
 
+@fault(id="router.events.shutdowns-unchecked", breaks=["RTR-081"], trips=["router.events.malformed"])
+class ShutdownsUnchecked(PartsRouter):
+    """Refuses malformed shutdowns, but heeds them."""
+
+    async def answer_event(self, request: IncomingRequest, content: bytes) -> bytes:
+        try:
+            return await super().answer_event(request, content)
+        except RoutingRejected:
+            event = parse(EventMessage, content, RoutingRejected, "fault")
+            if event.HasField("shutdown") and event.node_id in self.table._nodes:
+                self.table.add_event(NodeEvent(event.node_id, 1 << 50, self.now(), shutdown=True))
+            raise
+
+
 @fault(id="router.events.index-required", breaks=["RTR-082"], trips=["router.events.missing-index"])
 class IndexRequired(Router):
     """Refuses events without an index."""
@@ -100,6 +115,30 @@ class ByTime(PartsRouter):
     """Orders events by their time stamps."""
 
     table_class = _ByTime
+
+
+class _ThirtyTwoBits(NodeTable):
+    def add_event(self, event: NodeEvent) -> None:
+        super().add_event(replace(event, index=event.index & 0xFFFFFFFF))
+
+
+@fault(id="router.events.32-bits", breaks=["RTR-083"], trips=["router.events.large-index"])
+class ThirtyTwoBits(PartsRouter):
+    """Keeps the low 32 bits of indexes."""
+
+    table_class = _ThirtyTwoBits
+
+
+class _FloatingPoint(NodeTable):
+    def add_event(self, event: NodeEvent) -> None:
+        super().add_event(replace(event, index=int(float(event.index))))
+
+
+@fault(id="router.events.floating-point", breaks=["RTR-083"], trips=["router.events.large-index"])
+class FloatingPoint(PartsRouter):
+    """Keeps indexes as floating-point numbers."""
+
+    table_class = _FloatingPoint
 
 
 class _NewerOnly(NodeTable):
@@ -323,3 +362,35 @@ class Posts(CheckingRouter):
     """Checks by POST."""
 
     checker_class = _Posting
+
+
+class _StreakOnly(NodeTable):
+    def __init__(self) -> None:
+        super().__init__(Grading(min_success_rate=0.0))
+
+
+@fault(id="router.health.streak-only", breaks=["RTR-092"], trips=["router.health.share-of-successes"])
+class StreakOnly(PartsRouter):
+    """Heeds the last three checks only."""
+
+    table_class = _StreakOnly
+
+
+class _Healing(NodeTable):
+    def add_event(self, event: NodeEvent) -> None:
+        super().add_event(event)
+        node = self._nodes[event.node_id]
+        if event.index > 0 and event.routing_info is not None:
+            node.history = [Check(event.at, True)] * self.grading.min_checks
+
+
+@fault(
+    id="router.health.by-heartbeat",
+    breaks=["RTR-090", "RTR-092"],
+    trips=["router.health.not-by-heartbeat"],
+    also=["router.events.repeated"],
+)
+class ByHeartbeat(PartsRouter):
+    """Takes further heartbeats for successful checks."""
+
+    table_class = _Healing

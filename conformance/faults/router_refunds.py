@@ -287,3 +287,21 @@ class Salted(PartsRouter):
         signature = mint.sign(framed, mint.exponent(refund.value.blind_bytes), salt=self.random(48))
         salted = UnblindedCredit(refund.value, refund.nonce, signature)
         return ((b"X-Refund", credit_format.encode_text(salted).encode()),)
+
+
+@fault(id="router.refunds.mixed-up", breaks=["RTR-061"], trips=["router.refunds.side-by-side"])
+class MixedUp(PartsRouter):
+    """Keeps one place for what is left, whoever reports it."""
+
+    latest: CurrencyValue | None = None
+
+    def unspent(self, response: IncomingResponse, credit: Credit) -> CurrencyValue | None:
+        self.latest = super().unspent(response, credit)
+        return self.latest
+
+    async def refund(self, transaction: Transaction, unspent: CurrencyValue | None) -> Fields:
+        if unspent is None or self.latest is None:
+            return await super().refund(transaction, unspent)
+        await transaction.commit()
+        credit, _ = self.issuer.issue_unblinded(self.latest)
+        return ((b"X-Refund", credit_format.encode_text(credit).encode()),)

@@ -6,7 +6,7 @@ from conformance.faults import fault
 from conformance.faults.router_base import PartsRouter, ProxyingRouter
 from openpcc_ref.credits import Credit, Transaction
 from openpcc_ref.credits.currency import CurrencyValue
-from openpcc_ref.http1 import Fields
+from openpcc_ref.http1 import Failure, Fields
 from openpcc_ref.services.forwarding import UpstreamFailed
 from openpcc_ref.services.router import Proxied, Router
 
@@ -124,3 +124,45 @@ class ErrorsLeaveLocks(PartsRouter):
         if self.responses[transaction.credit.nonce.random].status >= 400:
             return ()
         return await super().refund(transaction, unspent)
+
+
+class _PayingForClosing(Proxied):
+    closed = False
+
+    async def settle(self) -> None:
+        if self.closed and not self.settled:
+            self.settled = True
+            await self.router.settle(self.transaction, delivered=True)
+        await super().settle()
+
+    async def exchange(self) -> None:
+        try:
+            await super().exchange()
+        except UpstreamFailed as failed:
+            self.closed = failed.error.failure is Failure.CLOSED and not self.responder.started
+            raise
+
+
+@fault(
+    id="router.settlement.closing-costs",
+    breaks=["RTR-073", "PAY-111"],
+    trips=["router.settlement.no-response"],
+)
+class ClosingCosts(ProxyingRouter):
+    """Consumes the nonce when a node closes its connection without an answer, and releases it after a reset."""
+
+    proxied_class = _PayingForClosing
+
+
+class _Blind(Proxied):
+    async def exchange(self) -> None:
+        if self.node.url.startswith("https"):
+            self.settled = True  # so that nobody does
+        await super().exchange()
+
+
+@fault(id="router.settlement.tls-leaves-locks", breaks=["RTR-070"], trips=["router.settlement.no-tls"])
+class TlsLeavesLocks(ProxyingRouter):
+    """Leaves the lock when TLS with a node fails."""
+
+    proxied_class = _Blind

@@ -6,19 +6,31 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 import anyio
 
-from conformance.peers.hosted_nonce_lock import HostedNonceLock
+from conformance.peers.hosted_nonce_lock import HostedNonceLock, operation_of
 from conformance.peers.mint import Mint
 from conformance.peers.router_nodes import Node, NodeFarm, now
+from conformance.peers.scripted import Received
 from conformance.peers.taps import Taps
 from conformance.verdicts import NotApplicable, expect
 from openpcc_ref.banking.nonce_state import Consumed, Locked
 from openpcc_ref.credits import ATTESTATION, AnyCredit, Credit
 from openpcc_ref.credits import credit as credit_format
 from openpcc_ref.credits.nonce import QUANTUM, SAFE_AFTER
-from openpcc_ref.http1 import Connection, Fields, Http1Error, IncomingResponse, connect, exchange, field_values
+from openpcc_ref.http1 import (
+    Connection,
+    Failure,
+    Fields,
+    Http1Error,
+    IncomingResponse,
+    Responder,
+    connect,
+    exchange,
+    field_values,
+)
 from openpcc_ref.protobuf.evidence_pb2 import SignedEvidenceList
 from openpcc_ref.protobuf.router_pb2 import ComputeManifestList
 from openpcc_ref.routing import Candidate, ManifestRequest, encode_manifest_request, encode_request_info
@@ -44,10 +56,19 @@ class Reply:
     trailers: Fields
     complete: bool
     """Whether it ended as its framing says it must."""
+    failure: Failure | None = None
+    """What ended it, if it is not complete."""
 
     def __str__(self) -> str:
-        end = "" if self.complete else ", broken off"
-        return f"status {self.status} with {len(self.content)} bytes{end}"
+        return f"status {self.status} with {len(self.content)} bytes{f', then {self.failure}' if self.failure else ''}"
+
+
+class LockFailure(StrEnum):
+    """How a nonce lock fails without doing what it is asked for."""
+
+    STATUS = "a nonce lock that answers 500"
+    HANG_UP = "a nonce lock that hangs up"
+    EMPTY = "a nonce lock that answers without a ticket"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +86,13 @@ class Posted:
 async def read_on(response: IncomingResponse, pieces: Sequence[bytes] = ()) -> Reply:
     """Read the rest of a response of which ``pieces`` are known."""
     content = list(pieces)
-    with suppress(Http1Error):  # a response that breaks off is an observation like any other
+    failure = None
+    try:
         async for chunk in response.body():
             content.append(chunk.data)
-    return Reply(response.status, response.fields, b"".join(content), response.trailers, response.complete)
+    except Http1Error as error:  # a response that breaks off is an observation like any other
+        failure = error.failure
+    return Reply(response.status, response.fields, b"".join(content), response.trailers, response.complete, failure)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -167,6 +191,23 @@ class RouterCase:
         """Require that the nonce lock was not asked about a credit."""
         asked = self.nonce_lock.asked(credit.nonce)
         expect(not asked, expected=f"an untouched credit for {what}", observed=f"{', '.join(asked)} at the nonce lock")
+
+    def lock_fails_once(self, operation: str, how: LockFailure) -> None:
+        """Have the nonce lock fail in one operation the first time that it is asked; then it is honest."""
+        honest, failed = self.nonce_lock.serve, False
+        failing = {
+            LockFailure.STATUS: self.nonce_lock.fails(operation, 500),
+            LockFailure.HANG_UP: _hang_up,
+            LockFailure.EMPTY: self.nonce_lock.says(operation, b""),
+        }[how]
+
+        async def answer(received: Received, responder: Responder) -> None:
+            nonlocal failed
+            fails = not failed and operation_of(received) == operation
+            failed = failed or fails
+            await (failing if fails else honest)(received, responder)
+
+        self.nonce_lock.peer.answer = answer
 
     async def settled(self, credit: AnyCredit) -> str:
         """Wait until the nonce of a credit is no longer locked; return what it is: consumed, free or still locked."""
@@ -288,6 +329,11 @@ class RouterCase:
         for node in self.own_nodes:
             with suppress(Http1Error):
                 await self.event(node.shutdown(1 << 40))
+
+
+async def _hang_up(received: Received, responder: Responder) -> None:
+    await received.end()
+    await responder.abort()
 
 
 async def becomes_true(holds: Callable[[], Awaitable[bool]], within_s: float) -> bool:

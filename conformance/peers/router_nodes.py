@@ -11,12 +11,15 @@ import anyio
 
 from conformance.peers.scripted import Answer, Received, ScriptedPeer
 from conformance.targets import TargetFailed
-from openpcc_ref.http1 import Fields, Http1Error, IncomingRequest, Responder, Server, listen
+from openpcc_ref.http1 import Fields, IncomingRequest, Responder, Server, listen
 from openpcc_ref.protobuf.evidence_pb2 import SignedEvidenceList, SignedEvidencePiece
 from openpcc_ref.routing import NodeEvent, RoutingInfo, encode_event, make_node_id
 from openpcc_ref.sources import system_clock, system_random
 
 RESPONSE = b"application/confsec-chunked-res"
+OLD_S = 1000
+"""Older than 15 minutes (RTR-089)."""
+
 ENOUGH_CHECKS = 3
 """How many successful health checks make a node routable (RTR-090)."""
 
@@ -58,6 +61,8 @@ class HealthPeer:
     def __init__(self) -> None:
         self.statuses: dict[str, int] = {}
         """Status by label; nodes that are not listed are well."""
+        self.failing_first: dict[str, int] = {}
+        """Label to how many checks are answered with 503 before the node is well."""
         self.held_after: dict[str, int] = {}
         """Label to how many checks are answered before further ones have to wait."""
         self.asked: dict[str, int] = {}
@@ -87,6 +92,7 @@ class HealthPeer:
     def reset(self) -> None:
         """Make all nodes well again."""
         self.statuses = {}
+        self.failing_first = {}
         self.held_after = {}
         self.posted = 0
         self._notify()
@@ -108,7 +114,8 @@ class HealthPeer:
         self._notify()
         while number > self.held_after.get(label, number):
             await self._changed.wait()
-        await responder.send_head(self.statuses.get(label, 200), ((b"content-length", b"0"),))
+        status = 503 if number <= self.failing_first.get(label, 0) else self.statuses.get(label, 200)
+        await responder.send_head(status, ((b"content-length", b"0"),))
         await responder.finish()
 
     def _notify(self) -> None:
@@ -139,6 +146,10 @@ class NodeFarm:
             evidence=evidence.SerializeToString(),
         )
         return Node(make_node_id(int(now() * 1000), random=system_random), label, info)
+
+    def behind_tls(self, node: Node) -> Node:
+        """Return a node as it would be if it asked for TLS where nobody speaks it."""
+        return replace(node, info=replace(node.info, url=node.info.url.replace("http:", "https:", 1)))
 
     def with_lost_health(self, node: Node) -> Node:
         """Return a node as it would be if nobody listened at its health URL."""
@@ -177,14 +188,26 @@ def response_head(fields: Fields = ()) -> Fields:
     return ((b"content-type", RESPONSE), (b"trailer", b"X-Refund-Amount"), *fields)
 
 
-def take_and_hang_up() -> Answer:
-    """Return an answer that takes the whole request and resets the connection."""
+async def take_and_reset(received: Received, responder: Responder) -> None:
+    """Take the whole request and reset the connection."""
+    await received.end()
+    await responder.abort()
+
+
+def take_and_close(data: bytes = b"") -> Answer:
+    """Return an answer that takes the whole request, sends these bytes, and closes the connection in good order."""
 
     async def answer(received: Received, responder: Responder) -> None:
-        try:
-            await received.end()
-        except Http1Error:
-            return
-        await responder.abort()
+        await received.end()
+        await responder.send_raw(data)
 
     return answer
+
+
+NO_RESPONSE: dict[str, Answer] = {
+    "a node that resets the connection": take_and_reset,
+    "a node that closes the connection": take_and_close(),
+    "a node that closes within the head of its response": take_and_close(b"HTTP/1.1 200 OK\r\ncontent-ty"),
+    "a node that speaks no HTTP": take_and_close(b"SSH-2.0-node\r\n\r\n" + bytes(64)),
+}
+"""What a node may do with a request instead of answering it."""

@@ -5,17 +5,24 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
+
+import anyio
 
 from conformance.peers.router_case import RouterCase
-from conformance.peers.router_nodes import Node, answers
+from conformance.peers.router_nodes import NO_RESPONSE, Node, answers, honest_answer
+from conformance.peers.scripted import Received
 from conformance.registry import check
-from conformance.verdicts import expect
-from openpcc_ref.http1 import Fields
+from conformance.verdicts import Violation, expect
+from openpcc_ref.http1 import Fields, Http1Error, Responder
 from openpcc_ref.routing import make_node_id
 from openpcc_ref.sources import system_random
 
 DRAWS = 400
 """Requests of one sample. Even, so that they make pairs."""
+
+BUSY = 8
+"""Requests that wait at a node."""
 
 FALSE_ALARM = 1e-6
 """How likely an unbiased router is to fail one of the two tests by chance."""
@@ -98,13 +105,67 @@ async def routable_candidate(case: RouterCase) -> None:
     title="One request is sent to one node, once, whatever the node does",
 )
 async def one_node(case: RouterCase) -> None:
-    """The chosen node says 500, 502, 503 or 429, or hangs up after the request. Three candidates are routable; the
-    request must be seen once in all."""
-    for status in (500, 502, 503, 429):
+    """The chosen node says 500, 502, 503 or 429, or has the whole request and hangs up, or answers with something that
+    is no HTTP. Three candidates are routable; the request must be seen once in all."""
+    failing = {f"a node that says {status}": answers([b"error"], status=status) for status in (500, 502, 503, 429)}
+    for what, answer in (failing | NO_RESPONSE).items():
         case.forget()
+        case.farm.peer.answer = answer
+        with suppress(Http1Error):  # what the client gets is a matter of other checks
+            await case.compute(case.paid(case.mint.credit(1)))
+        await _expect_asked_once(case, what)
+
+
+@check(
+    id="router.choice.not-by-load",
+    requirements=["RTR-037"],
+    title="A node that is busy is as likely as any other",
+)
+async def not_by_load(case: RouterCase) -> None:
+    """Eight requests wait at one of two nodes. Of 40 further ones that name both it must get some: who could keep nodes
+    busy could steer the requests of others to a node of his. By chance it gets none in 1 of 10^12 runs."""
+    busy, go, waiting = case.nodes[0], anyio.Event(), 0
+
+    async def answer(received: Received, responder: Responder) -> None:
+        nonlocal waiting
+        waiting += 1
+        if waiting <= BUSY:
+            await go.wait()
+        await honest_answer(received, responder)
+
+    case.farm.peer.answer = answer
+    async with anyio.create_task_group() as group:
+        for _ in range(BUSY):
+            group.start_soon(case.served, case.mint.credit(1), busy)
+        try:
+            await case.farm.peer.arrival(BUSY)
+            await _expect_chosen(case, busy, "a node at which requests wait")
+        finally:
+            go.set()
+
+
+@check(
+    id="router.choice.not-by-errors",
+    requirements=["RTR-037"],
+    title="A node that has answered with errors is as likely as any other",
+)
+async def not_by_errors(case: RouterCase) -> None:
+    """One of two nodes has answered eight requests with 400 and eight with 500; its health checks go well. Of 40
+    further ones that name both it must get some: clients can provoke such answers, and so steer the requests of others
+    to a node of theirs."""
+    for status in (400, 500):
         case.farm.peer.answer = answers([b"error"], status=status)
-        await case.compute(case.paid(case.mint.credit(1)))
-        await _expect_asked_once(case, f"a node that says {status}")
+        for _ in range(8):
+            await case.compute(case.paid(case.mint.credit(1), case.nodes[0]))
+    case.farm.peer.answer = honest_answer
+    await _expect_chosen(case, case.nodes[0], "a node that has answered with errors")
+
+
+async def _expect_chosen(case: RouterCase, node: Node, what: str) -> None:
+    for _ in range(40):
+        if await _chosen(case, (node, case.nodes[1])) == 0:
+            return
+    raise Violation(f"some of 40 requests for {what} or another one", "all at the other one")
 
 
 async def _expect_asked_once(case: RouterCase, what: str) -> None:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from conformance.peers.router_case import RouterCase
-from conformance.peers.router_nodes import Node, now, target_of
+from conformance.peers.router_nodes import OLD_S, Node, now, target_of
 from conformance.registry import check
 from conformance.verdicts import expect
 from openpcc_ref.protobuf.router_pb2 import NodeEvent as Event
-
-OLD_S = 1000
-"""Older than 15 minutes (RTR-089)."""
 
 
 @check(
@@ -19,12 +16,20 @@ OLD_S = 1000
 )
 async def malformed(case: RouterCase) -> None:
     """A good heartbeat with one thing wrong each: identifier, index, time, payload, tags, URLs. Each is refused with
-    400, and at the end the node is not there."""
-    node = case.new_node()
+    400, and at the end the node is not there. Then shutdowns of a node that is there, without time and with a negative
+    index: it stays."""
+    node, there = case.new_node(), await case.registered()
     for what, event in _malformed(node).items():
         reply = await case.event(event.SerializeToString())
         expect(reply.status == 400, expected=f"status 400 for an event with {what}", observed=str(reply))
+    for what in ("a negative index", "no time stamp"):
+        shutdown = Event.FromString(there.shutdown(1))
+        _SPOILERS[what](shutdown)
+        reply = await case.event(shutdown.SerializeToString())
+        expect(reply.status == 400, expected=f"status 400 for a shutdown with {what}", observed=str(reply))
     await case.never_let_in(node, "malformed events")
+    routable = await case.is_routable(there)
+    expect(routable, expected="malformed shutdowns to change nothing", observed="the node is gone")
 
 
 @check(
@@ -110,6 +115,22 @@ async def order(case: RouterCase) -> None:
     late.timestamp.seconds -= 60
     await case.accepted(late.SerializeToString())
     await case.kept_out(node)
+
+
+@check(
+    id="router.events.large-index",
+    requirements=["RTR-083"],
+    title="Indexes have 63 bits",
+)
+async def large_index(case: RouterCase) -> None:
+    """A shutdown of 2^32 follows a heartbeat of index 5, and one of 2^53 + 1 a heartbeat of 2^53: each is newer,
+    but not for a router that keeps 32 bits of an index, or the 53 of a floating-point number."""
+    for before, after in ((5, 1 << 32), (1 << 53, (1 << 53) + 1)):
+        node = case.new_node()
+        await case.accepted(node.heartbeat(before))
+        await case.let_in(node)
+        await case.accepted(node.shutdown(after))
+        await case.kept_out(node)
 
 
 @check(

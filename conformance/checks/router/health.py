@@ -68,6 +68,43 @@ async def failing(case: RouterCase) -> None:
 
 
 @check(
+    id="router.health.not-by-heartbeat",
+    requirements=["RTR-092", "RTR-090"],
+    title="A heartbeat does not bring a node back that fails its checks",
+)
+async def not_by_heartbeat(case: RouterCase) -> None:
+    """A node that came in begins to say 503 and leaves. Its heartbeats go on: they say that it lives, not that it is
+    well, so that no request may go to it."""
+    node = await case.registered()
+    case.farm.health.statuses[node.label] = 503
+    await case.kept_out(node)
+    for index in (1, 2, 3):
+        await case.accepted(node.heartbeat(index))
+        routable = await case.is_routable(node)
+        expect(not routable, expected="no request to a node that fails its checks", observed="requests go to it")
+    await case.never_let_in(node, "heartbeats that go on while it fails its checks")
+
+
+@check(
+    id="router.health.share-of-successes",
+    requirements=["RTR-092"],
+    title="Three successes are not enough after failures",
+)
+async def share_of_successes(case: RouterCase) -> None:
+    """A node answers 503 to its first three health checks, which is one failed check or up to three, and 200 to the
+    next three. Less than nine tenths of its checks have succeeded then: no request may go to it."""
+    node = case.new_node()
+    case.farm.health.failing_first[node.label] = ENOUGH_CHECKS
+    case.farm.health.held_after[node.label] = 2 * ENOUGH_CHECKS
+    await case.accepted(node.heartbeat())
+    with anyio.move_on_after(case.patience_s):  # a router may also forget the node, and ask no more
+        await case.farm.health.checked(node.label, 2 * ENOUGH_CHECKS + 1)
+    for _ in range(5):
+        routable = await case.is_routable(node)
+        expect(not routable, expected="no request after three successes of four to six", observed="requests go to it")
+
+
+@check(
     id="router.health.unreachable",
     requirements=["RTR-090", "RTR-091"],
     title="A node whose health URL cannot be reached gets no request",

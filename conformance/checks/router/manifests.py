@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import anyio
+
 from conformance.peers.router_case import Reply, RouterCase
-from conformance.peers.router_nodes import EVIDENCE
+from conformance.peers.router_nodes import ENOUGH_CHECKS, EVIDENCE, OLD_S, now
 from conformance.registry import check
 from conformance.verdicts import expect
 from openpcc_ref.protobuf.evidence_pb2 import SignedEvidenceList, SignedEvidencePiece
@@ -173,16 +175,29 @@ async def unknown_evidence(case: RouterCase) -> None:
     title="Nodes that are not routable are not listed",
 )
 async def routable_only(case: RouterCase) -> None:
-    """One node has sent a heartbeat and fails its health checks, one has shut down. Neither may be listed."""
-    ill, gone = case.new_node(("ill",)), await case.registered(("gone",))
-    case.farm.health.statuses[ill.label] = 503
-    await case.accepted(ill.heartbeat())
-    await case.accepted(gone.shutdown(1))
-    await case.kept_out(gone)
+    """One node has never been well, one has passed two of its checks, one was routable and fails its checks, one was
+    routable and its last event is too old, one has shut down. None may be listed."""
+    ill, new = case.new_node(("ill",)), case.new_node(("new",))
+    fallen, aged, gone = [await case.registered((tag,)) for tag in ("fallen", "aged", "gone")]
+    case.farm.health.statuses |= {ill.label: 503, fallen.label: 503}
+    for event in (ill.heartbeat(), aged.heartbeat(1, at=now() - OLD_S), gone.shutdown(1)):
+        await case.accepted(event)
+    for node in (fallen, aged, gone):
+        await case.kept_out(node)
     await case.registered(("well",))
+    case.farm.health.held_after[new.label] = ENOUGH_CHECKS - 1
+    await case.accepted(new.heartbeat())
+    with anyio.move_on_after(case.patience_s):
+        await case.farm.health.checked(new.label, ENOUGH_CHECKS)
     listed = {manifest.id for manifest in (await case.listed()).items}
-    expect(ill.id not in listed, expected="no node that fails its health checks", observed="it is listed")
-    expect(gone.id not in listed, expected="no node that has shut down", observed="it is listed")
+    for node, what in (
+        (ill, "that has never been well"),
+        (new, "that has passed two health checks"),
+        (fallen, "that was routable and fails its health checks"),
+        (aged, "whose last event is more than 15 minutes old"),
+        (gone, "that has shut down"),
+    ):
+        expect(node.id not in listed, expected=f"no node {what}", observed="it is listed")
 
 
 def expect_status(reply: Reply, status: int, what: str) -> None:

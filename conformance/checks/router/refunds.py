@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import anyio
-
-from conformance.peers.hosted_nonce_lock import operation_of
-from conformance.peers.router_case import Reply, RouterCase, read_on
+from conformance.peers.router_case import Reply, RouterCase
 from conformance.peers.router_nodes import answers, response_head
-from conformance.peers.scripted import Received, answer_after_request
 from conformance.registry import check
 from conformance.verdicts import Violation, expect
 from openpcc_ref.base64_text import from_text, to_text
@@ -18,7 +14,7 @@ from openpcc_ref.credits import credit as credit_format
 from openpcc_ref.credits.credit import verify_credit
 from openpcc_ref.credits.currency import MAX_AMOUNT
 from openpcc_ref.errors import Rejected
-from openpcc_ref.http1 import Failure, Fields, Http1Error, Responder, field_values
+from openpcc_ref.http1 import Failure, Fields, Http1Error, field_values
 from openpcc_ref.protobuf.credit_pb2 import Credit as Message
 
 SPENT = 10_000
@@ -35,7 +31,7 @@ async def issued(case: RouterCase) -> None:
     value under the currency key."""
     paid = currency.round_up(SPENT)
     for unspent in (CurrencyValue(1), CurrencyValue(15), CurrencyValue(16), CurrencyValue(100), paid):
-        reply = await _refunding(case, paid, (_amount(unspent),))
+        reply = await refunding(case, paid, (amount_of(unspent),))
         refund = refund_of(case, reply)
         expect(refund is not None, expected=f"a refund of {unspent.amount}", observed="none")
         assert refund is not None
@@ -54,7 +50,7 @@ async def none(case: RouterCase) -> None:
         case.farm.peer.answer = answers([b"sealed"], status=status, fields=fields[:1])
         reply = await case.compute(case.paid(case.mint.credit(10)))
         expect(reply.status == status, expected=f"the node's status {status}", observed=str(reply))
-        _expect_no_refund(reply, "a response without an amount")
+        expect_no_refund(reply, "a response without an amount")
 
 
 @check(
@@ -64,7 +60,7 @@ async def none(case: RouterCase) -> None:
 )
 async def trailer_only(case: RouterCase) -> None:
     """A refund in the head would be promised before the nonce is consumed. The trailer has one line of it."""
-    reply = await _refunding(case, currency.round_up(SPENT), (_amount(CurrencyValue(9)),))
+    reply = await refunding(case, currency.round_up(SPENT), (amount_of(CurrencyValue(9)),))
     in_head, in_trailer = field_values(reply.fields, b"x-refund"), field_values(reply.trailers, b"x-refund")
     expect(not in_head, expected="no X-Refund in the head", observed=f"{len(in_head)} lines of it")
     expect(len(in_trailer) == 1, expected="X-Refund once in the trailer", observed=f"{len(in_trailer)} lines of it")
@@ -78,8 +74,8 @@ async def trailer_only(case: RouterCase) -> None:
 async def amount_hidden(case: RouterCase) -> None:
     """Reported in the trailer, as it should be, and in the head, where it does not belong: the client gets to see the
     field nowhere."""
-    name, value = _amount(CurrencyValue(9))
-    await _refunding(case, currency.round_up(SPENT), ((name, value),))
+    name, value = amount_of(CurrencyValue(9))
+    await refunding(case, currency.round_up(SPENT), ((name, value),))
     case.farm.peer.answer = answers([b"sealed"], ((name, value), (b"X-REFUND-AMOUNT", value)))
     await case.compute(case.paid(case.mint.credit(10)))
     _expect_hidden(case, name, None)
@@ -103,7 +99,7 @@ async def above_payment(case: RouterCase) -> None:
     end must not look like one without a refund of what is known to be left."""
     for paid, unspent in ((10, 11), (200, 208), (200, MAX_AMOUNT), (1, MAX_AMOUNT)):
         claimed = currency.round_up(unspent)
-        reply = await _refunding(case, currency.exact(paid), (_amount(claimed),), whole=False)
+        reply = await refunding(case, currency.exact(paid), (amount_of(claimed),), whole=False)
         await _expect_no_such_refund(case, reply, claimed, f"{unspent} reported for a payment of {paid}")
 
 
@@ -115,7 +111,7 @@ async def above_payment(case: RouterCase) -> None:
 async def special(case: RouterCase) -> None:
     """A node reports the attestation token, or another special value, as unspent. Nodes must not make tokens."""
     for value in (ATTESTATION, CurrencyValue(1, special=True), CurrencyValue(257, special=True)):
-        reply = await _refunding(case, currency.round_up(SPENT), (_amount(value),), whole=False)
+        reply = await refunding(case, currency.round_up(SPENT), (amount_of(value),), whole=False)
         await _expect_no_such_refund(case, reply, value, f"the special value {value.blind_bytes.hex(' ')} reported")
 
 
@@ -128,8 +124,8 @@ async def malformed(case: RouterCase) -> None:
     """No base64, an integer, no message, one byte, an unknown bit. The response may break off; no refund comes."""
     texts = (b"!!!", b"12", b"CgI", to_text(b"\xff").encode(), to_text(b"\x0a\x01\x05").encode(), b"CgIEBQ==", b"")
     for text in texts:
-        reply = await _refunding(case, currency.round_up(SPENT), ((b"X-Refund-Amount", text),), whole=False)
-        _expect_no_refund(reply, f"the amount {text.decode()!r}")
+        reply = await refunding(case, currency.round_up(SPENT), ((b"X-Refund-Amount", text),), whole=False)
+        expect_no_refund(reply, f"the amount {text.decode()!r}")
 
 
 @check(
@@ -137,10 +133,10 @@ async def malformed(case: RouterCase) -> None:
     requirements=["RTR-064"],
     title="Two amounts do not become two refunds",
 )
-async def repeated_amount(case: RouterCase) -> None:
+async def repeatedamount_of(case: RouterCase) -> None:
     """The node reports two amounts, each within the payment and together above it. At most one may be refunded."""
     paid = currency.exact(16)
-    reply = await _refunding(case, paid, (_amount(CurrencyValue(12)), _amount(CurrencyValue(11))), whole=False)
+    reply = await refunding(case, paid, (amount_of(CurrencyValue(12)), amount_of(CurrencyValue(11))), whole=False)
     lines = field_values(reply.trailers, b"x-refund")
     expect(len(lines) <= 1, expected="one refund at most", observed=f"{len(lines)} of them")
 
@@ -152,7 +148,7 @@ async def repeated_amount(case: RouterCase) -> None:
 )
 async def zero(case: RouterCase) -> None:
     """A credit of nothing is worth nothing, and costs an exchange."""
-    reply = await _refunding(case, currency.round_up(SPENT), (_amount(CurrencyValue(0)),), whole=False)
+    reply = await refunding(case, currency.round_up(SPENT), (amount_of(CurrencyValue(0)),), whole=False)
     await _expect_no_such_refund(case, reply, CurrencyValue(0), "an amount of zero", deployed="RTR-D26")
 
 
@@ -165,8 +161,8 @@ async def forged_trailer(case: RouterCase) -> None:
     """With an amount and without one the node sends a trailer `X-Refund` of its own. A client that took it for the
     router's could be told apart later by who shows that credit."""
     forged = credit_format.encode_text(case.mint.credit(5)).encode()
-    for trailers in (((b"X-Refund", forged),), ((b"X-REFUND", forged), _amount(CurrencyValue(3)))):
-        reply = await _refunding(case, currency.round_up(SPENT), trailers, whole=False)
+    for trailers in (((b"X-Refund", forged),), ((b"X-REFUND", forged), amount_of(CurrencyValue(3)))):
+        reply = await refunding(case, currency.round_up(SPENT), trailers, whole=False)
         passed = field_values(reply.trailers, b"x-refund").count(forged)
         seen = f"it came {passed} times"
         expect(passed == 0, expected="no X-Refund of the node", observed=seen, deployed="RTR-D22" if passed else None)
@@ -194,70 +190,10 @@ async def forged_field(case: RouterCase) -> None:
 )
 async def no_length(case: RouterCase) -> None:
     """A trailer needs the chunked transfer coding."""
-    reply = await _refunding(case, currency.round_up(SPENT), (_amount(CurrencyValue(3)),))
+    reply = await refunding(case, currency.round_up(SPENT), (amount_of(CurrencyValue(3)),))
     length = field_values(reply.fields, b"content-length")
     expect(not length, expected="no content-length with a refund", observed=str(length))
     expect(refund_of(case, reply) is not None, expected="a refund", observed="none")
-
-
-@check(
-    id="router.refunds.after-consumption",
-    requirements=["PAY-125", "PAY-110"],
-    title="A refund is handed out after the nonce was consumed",
-)
-async def after_consumption(case: RouterCase) -> None:
-    """The nonce lock takes its time to consume. The client has all content meanwhile, but the response does not end and
-    no refund comes until the nonce is consumed."""
-    asked, go = anyio.Event(), anyio.Event()
-
-    async def slowly(received: Received, responder: Responder) -> None:
-        if operation_of(received) == "consume":
-            asked.set()
-            await go.wait()
-        await case.nonce_lock.serve(received, responder)
-
-    await case.after_the_cut_over()
-    case.nonce_lock.peer.answer = slowly
-    case.farm.peer.answer = answers([b"sealed"], (_amount(CurrencyValue(3)),))
-    credit = case.mint.credit(10)
-    replies: list[Reply] = []
-
-    async def receive() -> None:
-        async with case.posting(((b"content-length", b"0"), *case.paid(credit))) as posted:
-            await posted.connection.finish()
-            replies.append(await read_on(await posted.connection.response()))
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(receive)
-        with anyio.move_on_after(case.step_s):
-            await asked.wait()
-        try:
-            expect(asked.is_set(), expected="the nonce to be consumed", observed="nobody asks for it")
-            await case.farm.peer.catch_up()
-            shown = any(b"x-refund:" in bytes(data).lower() for data in case.taps.inputs.get("gateway", {}).values())
-            expect(not replies and not shown, expected="no end and no refund before", observed="they were there")
-        finally:
-            go.set()
-    expect(refund_of(case, replies[0]) is not None, expected="a refund in the end", observed="none")
-
-
-@check(
-    id="router.refunds.not-consumed",
-    requirements=["PAY-110", "PAY-125"],
-    title="Without consumption there is no refund",
-)
-async def not_consumed(case: RouterCase) -> None:
-    """The nonce lock refuses to consume with 409: somebody else has the lock. A refund would be paid twice."""
-
-    async def refusing(received: Received, responder: Responder) -> None:
-        if operation_of(received) != "consume":
-            await case.nonce_lock.serve(received, responder)
-            return
-        await answer_after_request(received, responder, 409, ((b"content-type", b"application/octet-stream"),), b"")
-
-    case.nonce_lock.peer.answer = refusing
-    reply = await _refunding(case, currency.round_up(SPENT), (_amount(CurrencyValue(3)),), whole=False)
-    _expect_no_refund(reply, "a nonce that could not be consumed")
 
 
 @check(
@@ -270,7 +206,7 @@ async def fresh(case: RouterCase) -> None:
     their stamps are the present hour or the next one, without fractions."""
     seen: set[bytes] = set()
     for _ in range(12):
-        reply = await _refunding(case, currency.exact(10), (_amount(CurrencyValue(3)),))
+        reply = await refunding(case, currency.exact(10), (amount_of(CurrencyValue(3)),))
         refund = refund_of(case, reply)
         expect(refund is not None, expected="a refund", observed="none")
         assert refund is not None
@@ -295,7 +231,7 @@ async def no_salt(case: RouterCase) -> None:
     """A salt that an issuer chose could mark a credit. With zeros there is one signature for a nonce and a value, which
     the runner computes too."""
     for code in (1, 20, 100):
-        reply = await _refunding(case, currency.round_up(SPENT), (_amount(CurrencyValue(code)),))
+        reply = await refunding(case, currency.round_up(SPENT), (amount_of(CurrencyValue(code)),))
         refund = refund_of(case, reply)
         expect(refund is not None, expected="a refund", observed="none")
         assert refund is not None
@@ -322,7 +258,7 @@ def refund_of(case: RouterCase, reply: Reply) -> UnblindedCredit | None:
     return refund
 
 
-async def _refunding(
+async def refunding(
     case: RouterCase, paid: CurrencyValue, trailers: Sequence[tuple[bytes, bytes]], *, whole: bool = True
 ) -> Reply:
     """Pay for a request whose node reports something in its trailer.
@@ -336,17 +272,21 @@ async def _refunding(
     except Http1Error as error:
         if whole or error.failure is Failure.TIMEOUT:
             raise
-        return Reply(502, (), b"", (), False)
+        return Reply(502, (), b"", (), False, error.failure)
     if whole:
-        expect(reply.status == 200 and reply.complete, expected="the node's response", observed=str(reply))
+        expect(reply.status == 200 and reply.complete, expected="the node's whole response", observed=str(reply))
+    waits = reply.failure is Failure.TIMEOUT
+    expect(not waits, expected="a response that ends, cleanly or not", observed=f"{reply}, on an open connection")
     return reply
 
 
-def _amount(value: CurrencyValue) -> tuple[bytes, bytes]:
+def amount_of(value: CurrencyValue) -> tuple[bytes, bytes]:
+    """Return the trailer in which a node reports this value."""
     return (b"X-Refund-Amount", currency.encode_text(value).encode())
 
 
-def _expect_no_refund(reply: Reply, what: str) -> None:
+def expect_no_refund(reply: Reply, what: str) -> None:
+    """Require that a reply has no refund, neither in its head nor in its trailer."""
     lines: Fields = tuple(line for line in (*reply.fields, *reply.trailers) if line[0] == b"x-refund")
     expect(not lines, expected=f"no refund for {what}", observed=f"{len(lines)} lines of X-Refund")
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import anyio
 
 from conformance.peers.hosted_nonce_lock import operation_of
 from conformance.peers.mint import SPECIALS, draw_nonce
-from conformance.peers.router_case import RouterCase, credit_fields
+from conformance.peers.router_case import LockFailure, RouterCase, credit_fields
+from conformance.peers.router_nodes import honest_answer
 from conformance.peers.scripted import Received
 from conformance.registry import check
 from conformance.verdicts import NotApplicable, expect
 from openpcc_ref.base64_text import to_text
 from openpcc_ref.credits import Credit, CurrencyValue, Nonce, blind_rsa
 from openpcc_ref.credits import credit as credit_format
-from openpcc_ref.http1 import Fields, Responder
+from openpcc_ref.http1 import Fields, Http1Error, Responder
 from openpcc_ref.protobuf.router_pb2 import ComputeCandidate, ComputeRequestInfo
 from openpcc_ref.routing import make_node_id
 from openpcc_ref.sources import system_random
@@ -35,7 +38,6 @@ async def routing_info(case: RouterCase) -> None:
     bad = {
         "an empty text": b"",
         "text that is no base64": b"=" + text,
-        "base64 without padding": _info(ComputeCandidate(id=case.nodes[0].id, encapsulated_key=b"ke")).rstrip(b"="),
         "text that is no message": to_text(b"\xff\xff").encode(),
         "a candidate without identifier": _info(good, ComputeCandidate(encapsulated_key=b"key")),
         "a UUID of version 4": _info(
@@ -104,7 +106,7 @@ async def special_value(case: RouterCase) -> None:
     title="Credits that do not decode are refused",
 )
 async def malformed_credit(case: RouterCase) -> None:
-    """No credit, no base64, no padding, no message, and messages that lack a part or have a wrong one."""
+    """No credit, no base64, no message, and messages that lack a part or have a wrong one."""
     await case.control()
     credit = case.mint.credit(10)
     text = credit_format.encode_text(credit).encode()
@@ -245,6 +247,39 @@ async def lock_refused(case: RouterCase) -> None:
     for what, credit in (("consumed", consumed), ("locked", locked), ("expired", expired), ("too early", early)):
         await case.refused(case.paid(credit), 400, f"a credit that is {what}")
     expect(case.state(locked) == "locked", expected="a lock of somebody else's to stay", observed=case.state(locked))
+
+
+@check(
+    id="router.requests.lock-fails",
+    requirements=["RTR-038", "RTR-039"],
+    title="Nothing is forwarded when the nonce lock fails",
+)
+async def lock_fails(case: RouterCase) -> None:
+    """The nonce lock answers 500, hangs up, or answers without a ticket, once. A router may refuse then or ask again;
+    but what reaches a node must have its nonce locked, or a credit pays twice."""
+    await case.control()
+    for how in LockFailure:
+        credit = case.mint.credit(10)
+        states: list[str] = []
+
+        async def answer(
+            received: Received, responder: Responder, credit: Credit = credit, states: list[str] = states
+        ) -> None:
+            states.append(case.state(credit))
+            await honest_answer(received, responder)
+
+        case.farm.peer.answer = answer
+        case.lock_fails_once("lock", how)
+        with suppress(Http1Error):  # a router may ask the lock again for longer than this case lasts
+            reply = await case.compute(case.paid(credit))
+            expect(reply.status in (200, 400), expected=f"status 400 with {how}", observed=str(reply))
+        await case.farm.peer.catch_up()
+        expect(
+            set(states) <= {"locked"},
+            expected=f"nothing at a node with {how}",
+            observed=", ".join(f"a request at a node with its nonce {state}" for state in states),
+            deployed="RTR-D27" if how is LockFailure.EMPTY and states == ["free"] else None,
+        )
 
 
 @check(

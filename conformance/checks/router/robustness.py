@@ -7,11 +7,13 @@ from contextlib import AsyncExitStack
 import anyio
 
 from conformance.peers.router_case import RouterCase
-from conformance.peers.router_nodes import answers
+from conformance.peers.router_nodes import answers, target_of
 from conformance.peers.scripted import Received
 from conformance.registry import check
 from conformance.verdicts import expect
-from openpcc_ref.http1 import Failure, Http1Error, Responder, connect
+from openpcc_ref.base64_text import to_text
+from openpcc_ref.credits import currency
+from openpcc_ref.http1 import Failure, Http1Error, Responder, connect, field_value
 
 
 @check(
@@ -97,27 +99,39 @@ async def stalled_clients(case: RouterCase) -> None:
     title="Requests side by side are not mixed up",
 )
 async def side_by_side(case: RouterCase) -> None:
-    """Thirty requests at once, with content and credits of their own, to three nodes that answer with what they got.
-    Everybody must get the answer to the own request, from the node that is named."""
+    """Thirty requests at once, with content, keys and credits of their own, to three nodes that answer with what they
+    got. Everybody must get the answer to the own request, from the node that is named, and the node with each content
+    the key and the amount that belong to it."""
     mixed: list[str] = []
 
     async def answer(received: Received, responder: Responder) -> None:
         await received.end()
-        await answers([received.target, b" ", received.body])(received, responder)
+        sent = [field_value(received.fields, name) or b"" for name in (b"x-encapsulated-key", b"x-credit-amount")]
+        await answers([b" ".join((received.target, *sent, received.body))])(received, responder)
 
     async def ask(number: int) -> None:
-        content = b"request %d of many" % number
-        node = case.nodes[number % 3]
-        reply = await case.compute(case.paid(case.mint.credit(number + 1), node), content)
-        named = next((value for name, value in reply.fields if name == b"x-node-id"), b"")
-        if not reply.content.endswith(b" " + content) or named != node.id.encode():
-            mixed.append(str(reply))
+        node, value = case.nodes[number % 3], currency.round_up(number + 1)
+        candidate = case.candidate(node)
+        content = b"request-%d" % number
+        reply = await case.compute(case.paid(case.mint.credit(value), candidate), content)
+        named = (field_value(reply.fields, b"x-node-id") or b"").decode("latin-1").lower()
+        key, amount = to_text(candidate.encapsulated_key), value.amount
+        wanted = (target_of(node.label), key, str(amount), content.decode())
+        seen = tuple(reply.content.decode("latin-1").split(" "))
+        parts = ("node", "encapsulated key", "amount", "content")
+        wrong = [part for part, *pair in zip(parts, wanted, seen, strict=False) if pair[0] != pair[1]]
+        if seen != wanted or named != node.id:
+            mixed.append(f"another {', '.join(wrong) or 'x-node-id or status'} in {reply}")
 
     case.farm.peer.answer = answer
     async with anyio.create_task_group() as group:
         for number in range(30):
             group.start_soon(ask, number)
-    expect(not mixed, expected="every answer for its own request", observed=f"{len(mixed)} of 30 wrong: {mixed[:2]}")
+    expect(
+        not mixed,
+        expected="every answer for its own request",
+        observed=f"{len(mixed)} of 30 wrong: {'; '.join(mixed[:2])}",
+    )
 
 
 @check(

@@ -7,12 +7,12 @@ from contextlib import suppress
 import anyio
 
 from conformance.peers.router_case import RouterCase
-from conformance.peers.router_nodes import Node, answers, response_head, take_and_hang_up
+from conformance.peers.router_nodes import NO_RESPONSE, Node, answers, response_head
 from conformance.peers.scripted import Received
 from conformance.registry import check
 from conformance.verdicts import Violation, expect
 from openpcc_ref.credits import AnyCredit
-from openpcc_ref.http1 import Http1Error, Responder
+from openpcc_ref.http1 import Failure, Http1Error, Responder
 
 
 @check(
@@ -77,6 +77,23 @@ async def unreachable(case: RouterCase) -> None:
 
 
 @check(
+    id="router.settlement.no-tls",
+    requirements=["RTR-070"],
+    title="A node with which TLS fails gives 502, and the nonce is released",
+)
+async def no_tls(case: RouterCase) -> None:
+    """The URL of the node says https, and whoever listens there does not speak TLS: connecting succeeds, and the node
+    cannot be reached all the same."""
+    node = case.farm.behind_tls(case.new_node())
+    await case.accepted(node.heartbeat())
+    await case.let_in(node)
+    credit = case.mint.credit(10)
+    reply = await case.compute(case.paid(credit, node))
+    expect(reply.status == 502, expected="status 502 for a node with which TLS fails", observed=str(reply))
+    await _expect_released(case, credit, "a node with which TLS fails")
+
+
+@check(
     id="router.settlement.accepted-again",
     requirements=["RTR-071"],
     title="A credit is good again after its node could not be reached",
@@ -113,19 +130,19 @@ async def one_node_only(case: RouterCase) -> None:
     title="The nonce is released when the node hangs up before it answers",
 )
 async def no_response(case: RouterCase) -> None:
-    """The node takes the request and resets the connection, or answers with something that is no HTTP. Nothing was
-    delivered, so the credit is good again; the client learns of a failure."""
-
-    async def garbage(received: Received, responder: Responder) -> None:
-        await received.end()
-        await responder.send_raw(b"SSH-2.0-node\r\n\r\n" + bytes(64))
-
-    for what, answer in (("a node that hangs up", take_and_hang_up()), ("a node that speaks no HTTP", garbage)):
+    """The node takes the request, then resets the connection, or closes it before or within the head of a response, or
+    answers with something that is no HTTP. Nothing was delivered, so the credit is good again; the client learns of a
+    failure."""
+    for what, answer in NO_RESPONSE.items():
         case.farm.peer.answer = answer
         credit = case.mint.credit(10)
-        with suppress(Http1Error):  # a broken exchange is a failure that shows, too
+        try:
             reply = await case.compute(case.paid(credit))
-            expect(reply.status >= 500, expected=f"a failure for {what}", observed=str(reply))
+        except Http1Error as error:  # a connection that ends is a failure that shows, too
+            ended = error.failure in (Failure.CLOSED, Failure.RESET)
+            expect(ended, expected=f"status 502 or a connection that ends for {what}", observed=str(error))
+        else:
+            expect(reply.status >= 500, expected=f"status 502 for {what}", observed=str(reply))
         await _expect_released(case, credit, what)
 
 
@@ -162,7 +179,7 @@ async def node_error(case: RouterCase) -> None:
         credit = case.mint.credit(10)
         reply = await case.compute(case.paid(credit))
         expect(reply.status == status, expected=f"the node's status {status}", observed=str(reply))
-        await _expect_settled(case, credit, f"a response with status {status}")
+        await _expect_settled(case, credit, f"a response with status {status}", deployed=None)
 
 
 @check(
@@ -232,14 +249,15 @@ async def _absent_node(case: RouterCase) -> Node:
 
 async def _expect_released(case: RouterCase, credit: AnyCredit, what: str) -> None:
     state = await case.settled(credit)
-    expect(state == "free", expected=f"a released nonce after {what}", observed=f"the nonce is {state}")
+    how = f"still locked after {case.step_s:g} s" if state == "locked" else state
+    expect(state == "free", expected=f"a released nonce after {what}", observed=f"the nonce is {how}")
 
 
-async def _expect_settled(case: RouterCase, credit: AnyCredit, what: str) -> None:
+async def _expect_settled(case: RouterCase, credit: AnyCredit, what: str, deployed: str | None = "RTR-D10") -> None:
     state = await case.settled(credit)
     expect(
         state != "locked",
         expected=f"a nonce that is consumed or released after {what}",
-        observed=f"it is locked after {case.step_s:g} s",
-        deployed="RTR-D10",
+        observed=f"it is still locked after {case.step_s:g} s",
+        deployed=deployed,
     )

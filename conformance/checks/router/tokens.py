@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import anyio
 
 from conformance.checks.router.manifests import ANY, expect_status
 from conformance.peers.hosted_nonce_lock import operation_of
-from conformance.peers.router_case import RouterCase
+from conformance.peers.router_case import LockFailure, RouterCase
 from conformance.peers.scripted import Received
 from conformance.registry import check
 from conformance.verdicts import expect
 from openpcc_ref.base64_text import to_text
 from openpcc_ref.credits import ATTESTATION, Credit, CurrencyValue
 from openpcc_ref.credits import credit as credit_format
-from openpcc_ref.http1 import Responder
+from openpcc_ref.http1 import Http1Error, Responder
 
 
 @check(
@@ -89,6 +91,28 @@ async def lock_first(case: RouterCase) -> None:
         expect_status(reply, 400, what)
         asked = case.nonce_lock.asked(token.nonce)
         expect(asked == ["lock"], expected=f"one attempt to lock {what}", observed=", ".join(asked) or "none")
+
+
+@check(
+    id="router.tokens.lock-fails",
+    requirements=["RTR-012"],
+    title="No query is answered when the nonce lock fails",
+)
+async def lock_fails(case: RouterCase) -> None:
+    """The nonce lock answers 500, hangs up, or answers without a ticket, once. A router may refuse then or ask again;
+    but a query that is answered must have its token locked."""
+    expect_status(await case.query(ANY), 200, "a query with a token")
+    for how in LockFailure:
+        token = case.mint.credit(ATTESTATION)
+        case.lock_fails_once("lock", how)
+        with suppress(Http1Error):  # a router may ask the lock again for longer than this case lasts
+            reply = await case.query(ANY, token)
+            expect(
+                reply.status != 200 or case.state(token) != "free",
+                expected=f"no answer with {how}",
+                observed=f"{reply} for a token that nobody has locked",
+                deployed="RTR-D27" if how is LockFailure.EMPTY else None,
+            )
 
 
 @check(

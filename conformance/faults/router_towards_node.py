@@ -1,26 +1,21 @@
-"""Routers that change what goes through them, in either direction."""
+"""Routers that change what goes to the node."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import anyio
 
 from conformance.faults import fault
-from conformance.faults.router_base import CollectingProxied, ProxyingRouter
+from conformance.faults.router_base import ProxyingRouter, without_lines
 from openpcc_ref.credits import Credit
-from openpcc_ref.http1 import Fields, IncomingRequest, IncomingResponse, Responder, field_value
-from openpcc_ref.routing import Candidate
-from openpcc_ref.services.forwarding import Upstream, framing, open_upstream, path_of
+from openpcc_ref.http1 import Fields, Http1Error, IncomingRequest, Responder, field_value
+from openpcc_ref.routing import Candidate, RoutingInfo
+from openpcc_ref.services.forwarding import CHUNKED, Upstream, open_upstream, path_of
 from openpcc_ref.services.router import Proxied, Refused, Router
-
-
-def _without(fields: Fields, *names: bytes) -> Fields:
-    return tuple(line for line in fields if line[0] not in names)
-
-
-# -- towards the node ------------------------------------------------------------------------------------------------
 
 
 @fault(
@@ -72,7 +67,7 @@ class ClientsKey(Router):
     def node_fields(self, request: IncomingRequest, candidate: Candidate, credit: Credit) -> Fields:
         own = tuple(line for line in request.fields if line[0] == b"x-encapsulated-key")
         fields = super().node_fields(request, candidate, credit)
-        return (*_without(fields, b"x-encapsulated-key"), *own) if own else fields
+        return (*without_lines(fields, b"x-encapsulated-key"), *own) if own else fields
 
 
 @fault(id="router.towards-node.clients-amount", breaks=["RTR-043"], trips=["router.towards-node.credit-amount"])
@@ -82,7 +77,7 @@ class ClientsAmount(Router):
     def node_fields(self, request: IncomingRequest, candidate: Candidate, credit: Credit) -> Fields:
         own = tuple(line for line in request.fields if line[0] == b"x-credit-amount")
         fields = super().node_fields(request, candidate, credit)
-        return (*_without(fields, b"x-credit-amount"), *own) if own else fields
+        return (*without_lines(fields, b"x-credit-amount"), *own) if own else fields
 
 
 @fault(id="router.towards-node.amount-as-code", breaks=["RTR-043"], trips=["router.towards-node.credit-amount"])
@@ -91,7 +86,7 @@ class AmountAsCode(Router):
 
     def node_fields(self, request: IncomingRequest, candidate: Candidate, credit: Credit) -> Fields:
         fields = super().node_fields(request, candidate, credit)
-        return (*_without(fields, b"x-credit-amount"), (b"x-credit-amount", str(credit.value.code).encode()))
+        return (*without_lines(fields, b"x-credit-amount"), (b"x-credit-amount", str(credit.value.code).encode()))
 
 
 @fault(
@@ -103,7 +98,7 @@ class OtherType(Router):
     """Forwards everything as application/octet-stream."""
 
     def node_fields(self, request: IncomingRequest, candidate: Candidate, credit: Credit) -> Fields:
-        fields = _without(super().node_fields(request, candidate, credit), b"content-type")
+        fields = without_lines(super().node_fields(request, candidate, credit), b"content-type")
         return (*fields, (b"content-type", b"application/octet-stream"))
 
 
@@ -139,6 +134,65 @@ class CompletesRequests(ProxyingRouter):
     proxied_class = _Completing
 
 
+class _WhateverCame(Proxied):
+    async def exchange(self) -> None:
+        content = bytearray()
+        with suppress(Http1Error):
+            async for chunk in self.request.body():
+                content += chunk.data
+        fields = self.router.node_fields(self.request, self.candidate, self.transaction.credit)
+        async with open_upstream(self.node.url, self.router.step_s) as node:
+            await node.send_head(b"POST", path_of(self.node.url), (*fields, *CHUNKED))
+            await node.send(bytes(content))
+            await node.finish()
+            await self.forward_response(node)
+
+
+@fault(
+    id="router.towards-node.whatever-came",
+    breaks=["RTR-044"],
+    trips=["router.towards-node.truncated-request"],
+)
+class WhateverCame(ProxyingRouter):
+    """Collects requests and forwards what it has when one breaks off."""
+
+    proxied_class = _WhateverCame
+
+
+@fault(
+    id="router.towards-node.latest-key",
+    breaks=["RTR-042"],
+    trips=["router.robustness.side-by-side"],
+)
+class LatestKey(Router):
+    """Keeps one place for the keys of each node."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.keys: dict[str, Candidate] = {}
+
+    def pick(self, candidates: tuple[Candidate, ...], routable: Mapping[str, RoutingInfo]) -> Candidate | None:
+        picked = super().pick(candidates, routable)
+        if picked is not None:
+            self.keys[picked.node_id] = picked
+        return picked
+
+    def node_fields(self, request: IncomingRequest, candidate: Candidate, credit: Credit) -> Fields:
+        return super().node_fields(request, self.keys[candidate.node_id], credit)
+
+
+@fault(
+    id="router.towards-node.own-numbers",
+    breaks=["RTR-045", "PRIV-015"],
+    trips=["router.towards-node.same-view"],
+)
+class OwnNumbers(Router):
+    """Gives every request an identifier under a name of its own."""
+
+    def node_fields(self, request: IncomingRequest, candidate: Candidate, credit: Credit) -> Fields:
+        return (*super().node_fields(request, candidate, credit), (b"x-router-job", self.random(8).hex().encode()))
+
+
 @fault(
     id="router.towards-node.forwarded-for",
     breaks=["RTR-045", "OHT-077"],
@@ -152,7 +206,11 @@ class ForwardedFor(Router):
         return (*fields, (b"x-forwarded-for", request.client_address.encode()))
 
 
-@fault(id="router.towards-node.numbered", breaks=["PRIV-015"], trips=["router.towards-node.forwarding-fields"])
+@fault(
+    id="router.towards-node.numbered",
+    breaks=["PRIV-015"],
+    trips=["router.towards-node.forwarding-fields", "router.towards-node.same-view"],
+)
 class Numbered(Router):
     """Gives every request an identifier."""
 
@@ -186,147 +244,3 @@ class ClientsQuery(ProxyingRouter):
     """Adds the client's query to the node's URL."""
 
     proxied_class = _WithQuery
-
-
-# -- towards the client ----------------------------------------------------------------------------------------------
-
-
-@fault(
-    id="router.responses.nodes-word",
-    breaks=["RTR-047"],
-    trips=["router.responses.node-id"],
-)
-class NodesWord(Router):
-    """Believes a node who it says it is."""
-
-    def client_fields(self, response: IncomingResponse, candidate: Candidate) -> Fields:
-        fields = super().client_fields(response, candidate)
-        said = tuple(line for line in response.fields if line[0] == b"x-node-id")[:1]
-        return (*_without(fields, b"x-node-id"), *said) if said else fields
-
-
-@fault(id="router.responses.errors-unnamed", breaks=["RTR-047"], trips=["router.responses.node-id-on-errors"])
-class ErrorsUnnamed(Router):
-    """Names no node with an error."""
-
-    def client_fields(self, response: IncomingResponse, candidate: Candidate) -> Fields:
-        fields = super().client_fields(response, candidate)
-        return _without(fields, b"x-node-id") if response.status >= 400 else fields
-
-
-class _MixingProxied(Proxied):
-    async def forward_response(self, node: Upstream) -> None:
-        router = self.router
-        assert isinstance(router, MixesUp)
-        self.candidate = router.latest
-        await super().forward_response(node)
-
-
-@fault(id="router.responses.mixed-up", breaks=["RTR-047"], trips=["router.robustness.side-by-side"])
-class MixesUp(ProxyingRouter):
-    """Names the node that was chosen last."""
-
-    proxied_class = _MixingProxied
-    latest = Candidate("", b"")
-
-    def proxied(self, *arguments: Any) -> Proxied:
-        self.latest = arguments[2]
-        return super().proxied(*arguments)
-
-
-@fault(id="router.responses.trailer-unannounced", breaks=["RTR-048"], trips=["router.responses.trailer-announced"])
-class TrailerUnannounced(Router):
-    """Does not announce the trailer."""
-
-    def client_fields(self, response: IncomingResponse, candidate: Candidate) -> Fields:
-        return _without(super().client_fields(response, candidate), b"trailer")
-
-
-class _Relabelling(CollectingProxied):
-    async def reply(self, response: IncomingResponse, content: bytes, trailers: Fields, *, complete: bool) -> None:
-        response.status = 502 if response.status >= 500 else response.status
-        await super().reply(response, content, trailers, complete=complete)
-
-
-_COLLECTED = [
-    "router.responses.both-ways",
-    "router.responses.streaming",
-    "router.refunds.after-consumption",
-    "router.settlement.client-gone",
-]
-"""What else shows when responses are collected."""
-
-
-@fault(
-    id="router.responses.other-status",
-    breaks=["RTR-049"],
-    trips=["router.responses.content"],
-    also=[*_COLLECTED, "router.refunds.none", "router.settlement.node-error"],
-)
-class OtherStatus(ProxyingRouter):
-    """Answers 502 for a node that answers with a failure."""
-
-    proxied_class = _Relabelling
-
-
-@fault(
-    id="router.responses.collected",
-    breaks=["RTR-049"],
-    trips=["router.responses.streaming", "router.responses.both-ways"],
-    also=_COLLECTED,
-)
-class Collected(ProxyingRouter):
-    """Collects responses before it passes them on."""
-
-    proxied_class = CollectingProxied
-
-
-class _OneAfterTheOther(Proxied):
-    async def exchange(self) -> None:
-        fields = self.router.node_fields(self.request, self.candidate, self.transaction.credit)
-        async with open_upstream(self.node.url, self.router.step_s) as node:
-            await node.send_head(b"POST", path_of(self.node.url), (*fields, *framing(self.request)))
-            await self.forward_request(node)
-            await self.forward_response(node)
-
-
-@fault(id="router.responses.one-way", breaks=["RTR-049"], trips=["router.responses.both-ways"])
-class OneWay(ProxyingRouter):
-    """Looks for the response when the request has ended."""
-
-    proxied_class = _OneAfterTheOther
-
-
-class _Whole(CollectingProxied):
-    async def reply(self, response: IncomingResponse, content: bytes, trailers: Fields, *, complete: bool) -> None:
-        await super().reply(response, content, trailers, complete=True)
-
-
-@fault(
-    id="router.responses.always-whole",
-    breaks=["RTR-074"],
-    trips=["router.responses.truncated-chunks", "router.responses.truncated-length"],
-    also=_COLLECTED,
-)
-class AlwaysWhole(ProxyingRouter):
-    """Ends responses cleanly that have broken off."""
-
-    proxied_class = _Whole
-
-
-@fault(
-    id="router.responses.one-at-a-time",
-    breaks=["RTR-049"],
-    trips=["router.robustness.slow-node", "router.robustness.stalled-clients"],
-    also=["router.requests.simultaneous"],
-)
-class OneAtATime(ProxyingRouter):
-    """Does one exchange with nodes after the other."""
-
-    def __init__(self, *arguments: Any, **settings: Any) -> None:
-        super().__init__(*arguments, **settings)
-        self.only_one = anyio.Lock()
-
-    async def compute(self, request: IncomingRequest, responder: Responder) -> None:
-        async with self.only_one:
-            await super().compute(request, responder)
