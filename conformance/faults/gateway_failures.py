@@ -10,7 +10,16 @@ from typing import Any
 import anyio
 
 from conformance.faults import fault
-from openpcc_ref.http1 import Chunk, Http1Error, IncomingRequest, IncomingResponse, Responder, field_value, server
+from openpcc_ref.http1 import (
+    Chunk,
+    Failure,
+    Http1Error,
+    IncomingRequest,
+    IncomingResponse,
+    Responder,
+    field_value,
+    server,
+)
 from openpcc_ref.http1.wire import Wire
 from openpcc_ref.services.forwarding import Upstream, UpstreamFailed
 from openpcc_ref.services.gateway import Gateway
@@ -135,3 +144,30 @@ class NoHealth(Gateway):
     async def answer_unencapsulated(self, request: IncomingRequest, responder: Responder) -> None:
         await responder.send_head(405, ((b"allow", b"POST"), (b"content-length", b"0")))
         await responder.finish()
+
+
+class _ClosingIsTheEnd(_Forgiving):
+    """An upstream whose responses end where it closes the connection in good order."""
+
+    async def content(self, response: IncomingResponse) -> AsyncIterator[Chunk]:
+        try:
+            async for chunk in self._upstream.content(response):
+                yield chunk
+        except UpstreamFailed as failure:
+            if failure.error.failure is not Failure.CLOSED:
+                raise
+
+
+@fault(
+    id="gateway.failures.closing-is-the-end",
+    breaks=["OHT-072"],
+    trips=["gateway.failures.sized-cut", "gateway.failures.unsized-cut"],
+)
+class ClosingIsTheEnd(Gateway):
+    """Takes the end of the service's connection for the end of its response."""
+
+    async def forward_response(
+        self, sealed: SealedRequest, inner: InnerRequest, upstream: Upstream, responder: Responder
+    ) -> None:
+        closing: Any = _ClosingIsTheEnd(upstream)
+        await super().forward_response(sealed, inner, closing, responder)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from conformance.faults import fault
 from conformance.faults.lenient import LenientGateway
 from openpcc_ref.binary_http import Content, Event, RequestHead, field_value
-from openpcc_ref.http1 import Fields, Http1Error, IncomingRequest, Responder, connect
+from openpcc_ref.http1 import Fields, Http1Error, IncomingRequest, IncomingResponse, Responder, connect
 from openpcc_ref.oblivious_http import Form
 from openpcc_ref.services.gateway import Gateway
 from openpcc_ref.services.inner_answer import bad_request
@@ -139,18 +139,27 @@ class ExpectationForwarded(Gateway):
 
 @fault(id="gateway.fields.outer-server", breaks=["OHT-069"], trips=["gateway.fields.outer-response"])
 class OuterServer(Gateway):
-    """Names itself on every outer response."""
+    """Lets the service's name show outside."""
+
+    server: Fields = ()
+
+    def response_fields(self, response: IncomingResponse) -> Fields:
+        self.server = tuple(line for line in response.fields if line[0] == b"server")
+        return super().response_fields(response)
 
     def outer_fields(self, form: Form) -> Fields:
-        return (*super().outer_fields(form), (b"server", b"gateway/1.0"))
+        return (*super().outer_fields(form), *self.server)
 
 
 @fault(id="gateway.fields.agent-added", breaks=["PRIV-005"], trips=["gateway.fields.only-inner"])
 class AgentAdded(Gateway):
-    """Names its HTTP library to the service."""
+    """Names its HTTP library to the service, and numbers its requests."""
+
+    number = 0
 
     def upstream_fields(self, head: RequestHead, outer: IncomingRequest) -> Fields:
-        return (*super().upstream_fields(head, outer), (b"user-agent", b"library/1.0"))
+        self.number += 1
+        return (*super().upstream_fields(head, outer), (b"user-agent", b"library/1.0 (%d)" % self.number))
 
 
 @fault(

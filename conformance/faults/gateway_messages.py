@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from conformance.faults import fault
 from conformance.faults.lenient import Fussy, LenientGateway, ReadingGateway
-from openpcc_ref.binary_http import Fields, Limits, RequestHead, ResponseEncoder, ResponseHead
-from openpcc_ref.http1 import IncomingRequest, IncomingResponse
+from openpcc_ref.binary_http import Event, Fields, Limits, RequestDecoder, RequestHead, ResponseEncoder, ResponseHead
+from openpcc_ref.errors import without_check
+from openpcc_ref.http1 import Http1Error, IncomingRequest, IncomingResponse, Responder, connect
 from openpcc_ref.oblivious_http import Form
+from openpcc_ref.services.allow_list import ROUTER
 from openpcc_ref.services.gateway import Gateway
 from openpcc_ref.services.inner_answer import bad_request
 from openpcc_ref.services.sealed_request import InnerRequest, SealedRequest
@@ -322,3 +325,52 @@ class LengthDropped(_OtherHead):
 
     def other_fields(self, fields: Fields, response: IncomingResponse) -> Fields:
         return tuple(line for line in fields if line[0] != b"content-length")
+
+
+class _Trusting(RequestDecoder):
+    """Looks at the bytes of fields only in messages of known length."""
+
+    trusts: bool | None = None
+
+    def feed(self, data: bytes) -> list[Event]:
+        if self.trusts is None:
+            self.trusts = data[:1] == b"\2"
+        codes = ("binary-http.field-value.bytes", "binary-http.field-name.token") if self.trusts else ()
+        with without_check(*codes):
+            return list(super().feed(data))
+
+
+@fault(
+    id="gateway.messages.streams-trusted",
+    breaks=["MSG-015"],
+    trips=["gateway.messages.field-bytes", "gateway.messages.field-injection"],
+)
+class StreamsTrusted(_Cleaned):
+    """Has a second decoder, for indeterminate length, that does not look at the bytes of fields."""
+
+    def sealed_request(self, request: IncomingRequest, form: Form) -> SealedRequest:
+        return SealedRequest(request, form, self.opener(form), _Trusting())
+
+
+@fault(
+    id="gateway.messages.written-raw",
+    breaks=["MSG-015"],
+    trips=["gateway.messages.field-bytes", "gateway.messages.field-injection"],
+)
+class WrittenRaw(LenientGateway):
+    """Writes field lines to the service as they are, for it to refuse or not."""
+
+    without = ("binary-http.field-value.bytes", "binary-http.field-name.token")
+
+    async def forward(self, sealed: SealedRequest, inner: InnerRequest, responder: Responder) -> None:
+        fields = inner.head.fields
+        if any(not _TOKEN.fullmatch(name) or re.search(rb"[\0\r\n]", value) for name, value in fields):
+            lines = [b"POST / HTTP/1.1", b"host: x", *(name + b": " + value for name, value in fields)]
+            await self.write(b"\r\n".join(lines) + b"\r\n\r\n")
+        await super().forward(sealed, inner, responder)
+
+    async def write(self, request: bytes) -> None:
+        with suppress(Http1Error):
+            async with connect(self.upstreams[ROUTER], step_s=1.0) as connection:
+                await connection.send_raw(request)
+                await connection.response()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import zlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from hashlib import shake_256
 from itertools import count
 from typing import Any
 
 from conformance.faults import fault
 from openpcc_ref.binary_http import Fields, ResponseEncoder
-from openpcc_ref.http1 import IncomingResponse, Responder
+from openpcc_ref.http1 import Chunk, IncomingResponse, Responder, field_value
 from openpcc_ref.oblivious_http import Form, ResponseContext, ResponseSealer
+from openpcc_ref.services.forwarding import Upstream
 from openpcc_ref.services.gateway import Gateway
 from openpcc_ref.services.sealed_request import InnerRequest, SealedRequest
 from openpcc_ref.services.sealed_response import SealedResponse
@@ -262,3 +265,33 @@ class StatusTold(Gateway):
     def outer_fields(self, form: Form) -> Fields:
         mark: Fields = ((b"cache-control", b"no-store"),) if self.failed else ()
         return (*super().outer_fields(form), *mark)
+
+
+class _Decoded:
+    """An upstream whose content comes without its coding."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        self._upstream = upstream
+
+    async def response(self) -> IncomingResponse:
+        response = await self._upstream.response()
+        if field_value(response.fields, b"content-encoding") is not None:
+            response.fields = tuple(line for line in response.fields if line[0] != b"content-length")
+        return response
+
+    async def content(self, response: IncomingResponse) -> AsyncIterator[Chunk]:
+        machine = zlib.decompressobj(wbits=31)
+        coded = field_value(response.fields, b"content-encoding") == b"gzip"
+        async for chunk in self._upstream.content(response):
+            yield replace(chunk, data=machine.decompress(chunk.data)) if coded else chunk
+
+
+@fault(id="gateway.responses.decoded", breaks=["OHT-091"], trips=["gateway.responses.coded-content"])
+class DecodedContent(Gateway):
+    """Undoes gzip, as client libraries do on their own, and keeps the fields."""
+
+    async def forward_response(
+        self, sealed: SealedRequest, inner: InnerRequest, upstream: Upstream, responder: Responder
+    ) -> None:
+        decoded: Any = _Decoded(upstream)
+        await super().forward_response(sealed, inner, decoded, responder)

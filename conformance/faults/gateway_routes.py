@@ -240,3 +240,24 @@ class InvalidIs500(Gateway):
 
     def invalid_message(self, rejected: Rejected) -> InnerAnswer:
         return InnerAnswer(500, b"Internal Server Error\n")
+
+
+@fault(id="gateway.routes.host-cut", breaks=["OHT-065"], trips=["gateway.allow-list.host-spelling"])
+class HostCut(LenientGateway):
+    """Reads hosts up to a blank or a zero byte, as texts in C."""
+
+    without = ("binary-http.authority.bytes", "binary-http.host.bytes")
+
+    def admit(self, head: RequestHead) -> str:
+        return super().admit(replace(head, authority=head.authority.partition(b"\0")[0].rstrip(b" ")))
+
+
+@fault(id="gateway.routes.path-cut", breaks=["OHT-066"], trips=["gateway.allow-list.line-break"])
+class PathCut(Gateway):
+    """Reads paths up to a zero byte, as texts in C."""
+
+    def admit(self, head: RequestHead) -> str:
+        return super().admit(replace(head, path=head.path.partition(b"\0")[0]))
+
+    def upstream_target(self, url: str, head: RequestHead) -> bytes:
+        return super().upstream_target(url, head).partition(b"\0")[0]

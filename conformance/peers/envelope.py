@@ -22,11 +22,21 @@ MAX_CHUNK = 2**24
 
 
 def raw_request(
-    method: bytes, authority: bytes, path: bytes, content: bytes = b"", fields: Fields = (), trailers: Fields = ()
+    method: bytes,
+    authority: bytes,
+    path: bytes,
+    content: bytes = b"",
+    fields: Fields = (),
+    trailers: Fields = (),
+    *,
+    indeterminate: bool = False,
 ) -> bytes:
-    """Encode a request of known length without looking at it, to say what an encoder refuses to say."""
+    """Encode a request, by default of known length, without looking at it, to say what an encoder refuses to say."""
     parts = b"".join(_sized(part) for part in (method, b"http", authority, path))
     sections = [b"".join(_sized(name) + _sized(value) for name, value in section) for section in (fields, trailers)]
+    if indeterminate:
+        pieces = _sized(content) if content else b""
+        return encode_varint(2) + parts + sections[0] + b"\0" + pieces + b"\0" + sections[1] + b"\0"
     return encode_varint(0) + parts + _sized(sections[0]) + _sized(content) + _sized(sections[1])
 
 

@@ -225,6 +225,7 @@ class GatewayWorld:
         """Require that neither bank nor router saw a request."""
         await self._catch_up()
         seen = [f"{received.method.decode()} {received.target.decode('latin-1')}" for received in self.forwarded()]
+        seen += self.malformed()
         expect(not seen, expected=f"nothing forwarded for {what}", observed=f"{', '.join(seen)} behind the gateway")
 
     async def never_completed(
@@ -238,6 +239,12 @@ class GatewayWorld:
         with suppress(Http1Error):
             outer = await self.post(content, form)
         await self.settled()
+        malformed = self.malformed()
+        expect(
+            not malformed,
+            expected=f"no request for {what}, or an incomplete one",
+            observed=f"{', '.join(malformed)} behind the gateway",
+        )
         completed = [received for received in self.forwarded() if received.complete]
         seen = ", ".join(received.target.decode("latin-1") for received in completed)
         excused = deployed is not None and len(completed) == 1 and deployed.is_this(completed[0])
@@ -247,7 +254,11 @@ class GatewayWorld:
             observed=f"a complete request to {seen}",
             deployed=deployed.divergence if deployed and excused else None,
         )
-        if refused and outer is not None and outer.form is not None and outer.complete:
+        if not refused or outer is None:
+            return
+        if outer.form is None:
+            expect(outer.status >= 400, expected=f"an error for {what}", observed=str(outer))
+        elif outer.complete:
             reply = open_outer(outer, context)
             expect(reply.response.head.status >= 400, expected=f"an error for {what}", observed=str(reply))
 
@@ -264,6 +275,10 @@ class GatewayWorld:
     def forwarded(self) -> Sequence[Received]:
         """Return what bank and router saw so far."""
         return [*self.bank.requests, *self.router.requests]
+
+    def malformed(self) -> list[str]:
+        """Return what came to bank and router so far and is no HTTP request."""
+        return [f"a request that is no HTTP ({why})" for why in (*self.bank.malformed, *self.router.malformed)]
 
 
 @asynccontextmanager

@@ -91,6 +91,8 @@ class ScriptedPeer:
         self._failures: list[Exception] = []
         self.answer = honest
         self.requests: list[Received] = []
+        self.malformed: list[str] = []
+        """What was wrong with request heads that are no HTTP: whoever serves less strictly would take them for some."""
 
     @property
     def url(self) -> str:
@@ -101,6 +103,7 @@ class ScriptedPeer:
         """Forget what arrived and become honest again."""
         self.answer = self._honest
         self.requests = []
+        self.malformed = []
         self._failures = []
         self._arrived = anyio.Event()
 
@@ -114,7 +117,13 @@ class ScriptedPeer:
         """Serve while the context is open. Raises :class:`TargetFailed` when the address cannot be listened on."""
         async with AsyncExitStack() as stack:
             listening = listen(
-                self._handle, host=host, port=port, tap=tap, step_s=_PATIENCE_S, failed=self._note_failure
+                self._handle,
+                host=host,
+                port=port,
+                tap=tap,
+                step_s=_PATIENCE_S,
+                failed=self._note_failure,
+                refused=lambda error: self.malformed.append(str(error)),
             )
             try:
                 self._server = await stack.enter_async_context(listening)

@@ -128,11 +128,13 @@ class Server:
         tap: Tap | None,
         step_s: float,
         failed: Callable[[Exception], None],
+        refused: Callable[[Http1Error], None],
     ) -> None:
         self._handler = handler
         self._tap = tap
         self._step_s = step_s
         self._failed = failed
+        self._refused = refused
         self._listener = listen_tcp(host, port)
         self._resumed = anyio.Event()
         self._host = host
@@ -223,6 +225,7 @@ class Server:
             event = await wire.next_event("request head", "an HTTP/1.1 request")
         except Http1Error as error:
             if error.failure is Failure.MALFORMED:
+                self._refused(error)
                 await _refuse(wire, error)
             return None
         return event if isinstance(event, h11.Request) else None
@@ -286,13 +289,14 @@ async def listen(
     tap: Tap | None = None,
     step_s: float = STEP_S,
     failed: Callable[[Exception], None] = print_failure,
+    refused: Callable[[Http1Error], None] = lambda error: None,
 ) -> AsyncIterator[Server]:
     """Serve while the context is open; port 0 lets the system choose.
 
-    ``failed`` is told what a handler raises, except :class:`Http1Error`, which is its client's doing. Raises OSError
-    when the address cannot be listened on.
+    ``failed`` is told what a handler raises, except :class:`Http1Error`, which is its client's doing; ``refused`` why a
+    head is no HTTP and never comes to the handler. Raises OSError when the address cannot be listened on.
     """
-    server = Server(handler, host, port, tap=tap, step_s=step_s, failed=failed)
+    server = Server(handler, host, port, tap=tap, step_s=step_s, failed=failed, refused=refused)
     raised: Exception | None = None
     async with anyio.create_task_group() as group:
         group.start_soon(server.run, group)

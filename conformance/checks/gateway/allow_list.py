@@ -86,10 +86,11 @@ async def host_with_port(world: GatewayWorld) -> None:
     title="An allowed host in another spelling is not forwarded",
 )
 async def host_spelling(world: GatewayWorld) -> None:
-    """Upper case, a trailing dot, userinfo, percent-encoding and blanks."""
+    """Upper case, a trailing dot, userinfo, percent-encoding, blanks at either end, and a zero byte, at which some
+    languages see the end of a text."""
     await world.control(Form.UNCHUNKED)
     spellings = (ROUTER.upper(), ROUTER + b".", b"user@" + ROUTER, b"confsec%2drouter.invalid", b" " + ROUTER)
-    for host in spellings:
+    for host in (*spellings, ROUTER + b" ", ROUTER + b"\0", ROUTER + b"\0.example.com"):
         await _not_forwarded(world, raw_request(b"GET", host, b"/ping"), f"the host {host.decode()!r}")
 
 
@@ -246,16 +247,18 @@ async def url_as_path(world: GatewayWorld) -> None:
 )
 async def query(world: GatewayWorld) -> None:
     """An allowed path in the query or fragment of another."""
-    targets = (b"/node-events?/ping", b"/node-events?x=/compute-manifests", b"/node-events#/ping", b"?/ping")
+    targets = (b"/node-events?/ping", b"/node-events?x=/compute-manifests", b"/node-events#/ping")
     await _never_reached(world, [(b"POST", target) for target in targets])
 
 
 @check(
     id="gateway.allow-list.line-break",
     requirements=["OHT-066"],
-    title="A target or method with line breaks or blanks puts nothing behind the gateway",
+    title="A target or method with line breaks, blanks or zero bytes puts nothing behind the gateway",
 )
 async def line_break(world: GatewayWorld) -> None:
-    """Written to the upstream as they are, these would be a second request or another one."""
+    """Written to the upstream as they are, these would be a second request or another one; compared up to a zero byte,
+    some are allowed."""
     smuggled = b"/compute-manifests HTTP/1.1\r\nhost: x\r\n\r\nPOST /node-events"
     await _never_reached(world, [(b"POST", smuggled), (b"POST", b"/ HTTP/1.1\r\nx: y"), (b"POST /x", b"/")])
+    await _never_reached(world, [(b"POST", b"/compute-manifests\0/x"), (b"POST\0", b"/"), (b"GET", b"/ping\0")])

@@ -22,8 +22,9 @@ def _expect_problem(outer: Outer, problem: str, what: str) -> None:
     except ValueError:
         document = None
     stated = document.get("type") if isinstance(document, dict) else None
+    media_type = outer.media_type.partition(b";")[0].strip().lower()
     expect(
-        outer.status == 400 and outer.media_type == b"application/problem+json" and stated == problem,
+        outer.status == 400 and media_type == b"application/problem+json" and stated == problem,
         expected=f"status 400, application/problem+json and the type {problem} for {what}",
         observed=f"{outer}, type {stated!r}",
     )

@@ -44,14 +44,19 @@ async def unreachable(world: GatewayWorld) -> None:
     title="A service that closes the connection without an answer is an inner 5xx",
 )
 async def closed(world: GatewayWorld) -> None:
-    """The router reads the request and resets the connection."""
+    """The router reads the request and resets the connection, or closes it in good order."""
 
     async def reset(received: Received, responder: Responder) -> None:
         await received.end()
         await responder.abort()
 
-    world.router.answer = reset
-    await _inner_5xx(world, compute(b"content"), "a connection that is reset")
+    async def close(received: Received, responder: Responder) -> None:
+        await received.end()
+        await responder.send_raw(b"")
+
+    for answer, what in ((reset, "a connection that is reset"), (close, "a connection that is closed")):
+        world.router.answer = answer
+        await _inner_5xx(world, compute(b"content"), what)
 
 
 @check(
@@ -92,6 +97,16 @@ async def _no_end(world: GatewayWorld, answer: Answer, what: str) -> None:
         )
 
 
+def _closed(framing: bytes, rest: bytes) -> Answer:
+    """Return an answer that closes the connection in good order after a part of its content."""
+
+    async def answer(received: Received, responder: Responder) -> None:
+        await received.end()
+        await responder.send_raw(b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n\r\n" + rest)
+
+    return answer
+
+
 def _cut(framing: Fields) -> Answer:
     async def answer(received: Received, responder: Responder) -> None:
         await received.end()
@@ -108,8 +123,9 @@ def _cut(framing: Fields) -> Answer:
     title="A response that ends before its length is not ended properly",
 )
 async def sized_cut(world: GatewayWorld) -> None:
-    """The router announces 4000 bytes, sends 2000 and resets the connection."""
+    """The router announces 4000 bytes, sends 2000 and resets the connection, or closes it in good order."""
     await _no_end(world, _cut(((b"content-length", b"4000"),)), "a response that is cut")
+    await _no_end(world, _closed(b"content-length: 4000", bytes(2000)), "a response that is closed too early")
 
 
 @check(
@@ -118,7 +134,8 @@ async def sized_cut(world: GatewayWorld) -> None:
     title="A chunked response that breaks off is not ended properly",
 )
 async def unsized_cut(world: GatewayWorld) -> None:
-    """The router sends some chunks and resets the connection; in a second answer the coding becomes invalid."""
+    """The router sends some chunks and resets the connection, or closes it in good order; in a third answer the coding
+    becomes invalid."""
 
     async def invalid(received: Received, responder: Responder) -> None:
         await received.end()
@@ -128,4 +145,6 @@ async def unsized_cut(world: GatewayWorld) -> None:
         await responder.abort()
 
     await _no_end(world, _cut(((b"transfer-encoding", b"chunked"),)), "a response that breaks off")
+    closed = _closed(b"transfer-encoding: chunked", b"7d0\r\n" + bytes(2000) + b"\r\n")
+    await _no_end(world, closed, "a response that is closed before its last chunk")
     await _no_end(world, invalid, "a response that becomes invalid")

@@ -34,13 +34,30 @@ async def _understood(
 async def _refused(world: GatewayWorld, plaintext: bytes, what: str, *, deployed: Deployed | None = None) -> None:
     """Send a message that is invalid, in both forms; nothing may be completed behind the gateway."""
     for form in Form:
-        await world.control(form)
-        envelope = world.envelope(form)
-        await world.never_completed(envelope.sealed(plaintext), form, envelope.context, what, deployed=deployed)
+        await _refused_in(world, form, plaintext, what, deployed)
 
 
-def _with_fields(fields: Fields, trailers: Fields = ()) -> bytes:
-    return raw_request(b"POST", ROUTER, b"/", _CONTENT, fields, trailers)
+async def _refused_in(
+    world: GatewayWorld, form: Form, plaintext: bytes, what: str, deployed: Deployed | None = None
+) -> None:
+    await world.control(form)
+    envelope = world.envelope(form)
+    await world.never_completed(envelope.sealed(plaintext), form, envelope.context, what, deployed=deployed)
+
+
+async def _fields_refused(
+    world: GatewayWorld, fields: Fields, what: str, *, trailers: Fields = (), deployed: Deployed | None = None
+) -> None:
+    """Send invalid fields in each of the two framings, which have sections of their own."""
+    for form in Form:
+        indeterminate = form is Form.CHUNKED
+        plaintext = _with_fields(fields, trailers, indeterminate=indeterminate)
+        framing = "indeterminate" if indeterminate else "known"
+        await _refused_in(world, form, plaintext, f"{what} in a message of {framing} length", deployed)
+
+
+def _with_fields(fields: Fields, trailers: Fields = (), *, indeterminate: bool = False) -> bytes:
+    return raw_request(b"POST", ROUTER, b"/", _CONTENT, fields, trailers, indeterminate=indeterminate)
 
 
 def _long(value: int, size: int) -> bytes:
@@ -134,7 +151,7 @@ async def field_bytes(world: GatewayWorld) -> None:
         (b"x\0name", b"one"),
         (b"x(name)", b"one"),
     ):
-        await _refused(world, _with_fields((line,)), f"the field {line[0]!r} with the value {line[1]!r}")
+        await _fields_refused(world, (line,), f"the field {line[0]!r} with the value {line[1]!r}")
 
 
 @check(
@@ -156,7 +173,7 @@ async def field_injection(world: GatewayWorld) -> None:
         ((b"x:name", b"one"), split),
     ):
         what = f"the field {line[0]!r} with the value {line[1][:20]!r}"
-        await _refused(world, _with_fields((line,)), what, deployed=deployed)
+        await _fields_refused(world, (line,), what, deployed=deployed)
 
 
 @check(
@@ -168,7 +185,7 @@ async def field_blanks(world: GatewayWorld) -> None:
     """A text form would lose them."""
     deployed = Deployed("MSG-D09", lambda received: field_value(received.fields, b"x-value") == b"one")
     for value in (b" one", b"one ", b"\tone", b"one\t"):
-        await _refused(world, _with_fields(((b"x-value", value),)), f"the value {value!r}", deployed=deployed)
+        await _fields_refused(world, ((b"x-value", value),), f"the value {value!r}", deployed=deployed)
 
 
 @check(
@@ -181,9 +198,9 @@ async def pseudo_field(world: GatewayWorld) -> None:
     regular = (b"x-credit", b"credit value")
     names = (b":method", b":scheme", b":authority", b":path", b":status")
     for name in names:
-        await _refused(world, _with_fields(((name, b"/node-events"), regular)), f"the field {name.decode()}")
-    await _refused(world, _with_fields((regular, (b":extension", b"x"))), "a pseudo-field behind a regular one")
-    await _refused(world, _with_fields((), ((b":extension", b"x"),)), "a pseudo-field among the trailers")
+        await _fields_refused(world, ((name, b"/node-events"), regular), f"the field {name.decode()}")
+    await _fields_refused(world, (regular, (b":extension", b"x")), "a pseudo-field behind a regular one")
+    await _fields_refused(world, (), "a pseudo-field among the trailers", trailers=((b":extension", b"x"),))
 
 
 @check(

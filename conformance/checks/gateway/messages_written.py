@@ -26,7 +26,6 @@ async def lower_case(world: GatewayWorld) -> None:
         await responder.send_raw(
             b"HTTP/1.1 200 OK\r\nX-Mixed-Case: value\r\nContent-Type: text/plain\r\nContent-Length: 7\r\n\r\ncontent"
         )
-        await responder.abort()
 
     for form in Form:
         world.router.answer = answer
