@@ -8,7 +8,7 @@ from typing import Any
 
 from conformance.faults import fault
 from conformance.faults.router_base import ProxyingRouter
-from openpcc_ref.http1 import Fields, IncomingResponse
+from openpcc_ref.http1 import Fields, IncomingRequest, IncomingResponse, Responder
 from openpcc_ref.routing import Candidate, RoutingInfo
 from openpcc_ref.services.forwarding import CHUNKED, UpstreamFailed, open_upstream, path_of
 from openpcc_ref.services.router import Proxied, Router
@@ -98,3 +98,29 @@ class RepeatsAfterReset(ProxyingRouter):
     """Sends a request once more when the node hangs up before it answers."""
 
     proxied_class = _AskingOnce
+
+
+@fault(
+    id="router.choice.by-connection",
+    breaks=["RTR-037"],
+    trips=["router.choice.same-connection"],
+)
+class ByConnection(Router):
+    """Sends requests of one connection to the node that got the first of them, where it can."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.connection = 0
+        self.chosen: dict[int, str] = {}
+
+    async def compute(self, request: IncomingRequest, responder: Responder) -> None:
+        self.connection = request.connection_id
+        await super().compute(request, responder)
+
+    def pick(self, candidates: tuple[Candidate, ...], routable: Mapping[str, RoutingInfo]) -> Candidate | None:
+        before = self.chosen.get(self.connection)
+        same = tuple(candidate for candidate in candidates if candidate.node_id == before)
+        picked = super().pick(same, routable) or super().pick(candidates, routable)
+        if picked is not None:
+            self.chosen[self.connection] = picked.node_id
+        return picked

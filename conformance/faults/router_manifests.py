@@ -334,6 +334,7 @@ class ReturnedForNonsense(SellingRouter):
     id="router.tokens.only-looked-at",
     breaks=["RTR-012", "RTR-013"],
     trips=["router.tokens.lock-first", "router.tokens.once", "router.tokens.consumed", "router.tokens.malformed-query"],
+    also=["router.tokens.lock-fails"],
 )
 class OnlyLookedAt(SellingRouter):
     """Verifies tokens and never asks the nonce lock."""

@@ -11,15 +11,19 @@ from openpcc_ref.base64_text import from_text, to_text
 from openpcc_ref.credits import Credit, Transaction, UnblindedCredit, blind_rsa, currency
 from openpcc_ref.credits import credit as credit_format
 from openpcc_ref.credits.currency import CurrencyValue
-from openpcc_ref.errors import Rejected
-from openpcc_ref.http1 import Fields, IncomingResponse, field_value
+from openpcc_ref.errors import Rejected, without_check
+from openpcc_ref.http1 import Fields, IncomingResponse, field_value, field_values
 from openpcc_ref.protobuf.credit_pb2 import Credit as CreditMessage
 from openpcc_ref.routing import Candidate, RoutingRejected
 from openpcc_ref.services.nonce_lock_client import NonceLockUnavailable
 from openpcc_ref.services.router import Proxied, Router
 
 
-@fault(id="router.refunds.halved", breaks=["RTR-061"], trips=["router.refunds.issued"])
+@fault(
+    id="router.refunds.halved",
+    breaks=["RTR-061"],
+    trips=["router.refunds.issued", "router.refunds.side-by-side"],
+)
 class Halved(Router):
     """Keeps half of the code of what is left."""
 
@@ -33,6 +37,7 @@ class Halved(Router):
     breaks=["RTR-061", "PAY-125"],
     trips=["router.refunds.issued"],
     also=[
+        "router.refunds.side-by-side",
         "router.refunds.above-payment",
         "router.refunds.after-consumption",
         "router.refunds.fresh",
@@ -72,6 +77,7 @@ class AllOfIt(Router):
     breaks=["PAY-125", "RTR-064"],
     trips=["router.refunds.trailer-only", "router.refunds.repeated-amount"],
     also=[
+        "router.refunds.side-by-side",
         "router.refunds.after-consumption",
         "router.refunds.fresh",
         "router.refunds.issued",
@@ -202,6 +208,7 @@ class _InHead(CollectingProxied):
     breaks=["PAY-125", "RTR-067"],
     trips=["router.refunds.trailer-only", "router.refunds.no-length", "router.refunds.issued"],
     also=[
+        "router.refunds.side-by-side",
         "router.refunds.after-consumption",
         "router.refunds.fresh",
         "router.refunds.no-salt",
@@ -229,7 +236,12 @@ class _RefundFirst(Proxied):
     id="router.refunds.before-consumption",
     breaks=["PAY-110", "PAY-125"],
     trips=["router.refunds.after-consumption", "router.refunds.not-consumed"],
-    also=["router.settlement.consumed", "router.requests.spent-once", "router.requests.simultaneous"],
+    also=[
+        "router.refunds.consumption-fails",
+        "router.requests.simultaneous",
+        "router.requests.spent-once",
+        "router.settlement.consumed",
+    ],
 )
 class BeforeConsumption(ProxyingRouter):
     """Hands the refund out and consumes the nonce then."""
@@ -305,3 +317,18 @@ class MixedUp(PartsRouter):
         await transaction.commit()
         credit, _ = self.issuer.issue_unblinded(self.latest)
         return ((b"X-Refund", credit_format.encode_text(credit).encode()),)
+
+
+@fault(id="router.refunds.sum", breaks=["RTR-064", "PAY-123"], trips=["router.refunds.repeated-amount"])
+class Sum(Router):
+    """Adds up the amounts that a node reports, each of which is within the payment."""
+
+    def unspent(self, response: IncomingResponse, credit: Credit) -> CurrencyValue | None:
+        lines = field_values(response.trailers, b"x-refund-amount")
+        if len(lines) < 2:
+            return super().unspent(response, credit)
+        return currency.round_up(sum(currency.decode_text(line.decode("latin-1")).amount for line in lines))
+
+    async def refund(self, transaction: Transaction, unspent: CurrencyValue | None) -> Fields:
+        with without_check("credit.unspent.above-payment"):
+            return await super().refund(transaction, unspent)

@@ -111,7 +111,13 @@ class _Unlocked(Transaction):
     id="router.requests.lock-ignored",
     breaks=["RTR-039", "RTR-040", "PAY-100"],
     trips=["router.requests.lock-refused", "router.requests.spent-once", "router.requests.simultaneous"],
-    also=["router.requests.nanos", "router.tokens.lock-first", "router.tokens.consumed", "router.tokens.once"],
+    also=[
+        "router.requests.lock-fails",
+        "router.requests.nanos",
+        "router.tokens.lock-first",
+        "router.tokens.consumed",
+        "router.tokens.once",
+    ],
 )
 class LockIgnored(PartsRouter):
     """Asks the nonce lock, and goes on whatever it says."""
@@ -153,6 +159,7 @@ class _Late(Transaction):
         "router.requests.spent-once",
     ],
     also=[
+        "router.requests.lock-fails",
         "router.requests.nanos",
         "router.settlement.not-before",
         "router.tokens.lock-first",
@@ -253,6 +260,7 @@ class WholeSeconds(Router):
     id="router.choice.first",
     breaks=["RTR-037"],
     trips=["router.choice.uniform", "router.choice.every-place", "router.choice.not-steered"],
+    also=["router.choice.same-connection"],
 )
 class First(Router):
     """Takes the first routable candidate."""

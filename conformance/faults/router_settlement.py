@@ -46,7 +46,7 @@ class _Paid(Transaction):
         "router.settlement.accepted-again",
         "router.settlement.no-response",
     ],
-    also=["router.refunds.after-consumption", "router.refunds.not-consumed"],
+    also=["router.settlement.no-tls", "router.refunds.after-consumption", "router.refunds.not-consumed"],
 )
 class PaidInAdvance(PartsRouter):
     """Consumes the nonce before it asks the node."""
@@ -61,7 +61,7 @@ class PaidInAdvance(PartsRouter):
     id="router.settlement.never-released",
     breaks=["RTR-070", "RTR-071", "RTR-073", "PAY-111"],
     trips=["router.settlement.unreachable", "router.settlement.accepted-again", "router.settlement.no-response"],
-    also=["router.settlement.client-gone-before"],
+    also=["router.settlement.no-tls", "router.settlement.client-gone-before"],
 )
 class NeverReleased(Router):
     """Leaves locks to end by themselves when nothing was delivered."""
@@ -78,7 +78,12 @@ class _Unavailable(Proxied):
         await self.responder.finish()
 
 
-@fault(id="router.settlement.unavailable", breaks=["RTR-070"], trips=["router.settlement.unreachable"])
+@fault(
+    id="router.settlement.unavailable",
+    breaks=["RTR-070"],
+    trips=["router.settlement.unreachable"],
+    also=["router.settlement.no-tls"],
+)
 class Unavailable(ProxyingRouter):
     """Says 503 when a node cannot be reached."""
 

@@ -302,21 +302,25 @@ class RouterCase:
         expect(reply.status != 400, expected="a good request to be served, or 404", observed=str(reply))
         return reply.status != 404
 
-    async def let_in(self, node: Node) -> None:
-        """Wait until requests go to a node; a violation if they never do."""
-        await self._becomes(node, routable=True)
+    async def let_in(self, node: Node, what: str = "a good heartbeat and successful health checks") -> None:
+        """Wait until requests go to a node after ``what``; a violation if they never do."""
+        checked = self.farm.health.asked.get(node.label, 0)
+        came = await self._becomes(node, routable=True)
+        checks = self.farm.health.asked.get(node.label, 0) - checked
+        seen = f"status 404 for {self.patience_s:g} s, while {checks} health checks came to the node"
+        expect(came, expected=f"requests to go to a node after {what}", observed=seen)
 
-    async def kept_out(self, node: Node) -> None:
-        """Wait until no request goes to a node any more; a violation if they go on."""
-        await self._becomes(node, routable=False)
+    async def kept_out(self, node: Node, what: str) -> None:
+        """Wait until no request goes to a node after ``what``; a violation if they go on."""
+        came = await self._becomes(node, routable=False)
+        seen = f"requests still went to it {self.patience_s:g} s later"
+        expect(came, expected=f"404 for a request whose only candidate is a node after {what}", observed=seen)
 
-    async def _becomes(self, node: Node, *, routable: bool) -> None:
+    async def _becomes(self, node: Node, *, routable: bool) -> bool:
         async def is_as_wanted() -> bool:
             return await self.is_routable(node) is routable
 
-        wanted = "requests to go to the node" if routable else "no request to go to the node any more"
-        came = await becomes_true(is_as_wanted, self.patience_s)
-        expect(came, expected=wanted, observed=f"that was not so within {self.patience_s:g} s")
+        return await becomes_true(is_as_wanted, self.patience_s)
 
     async def never_let_in(self, node: Node, what: str) -> None:
         """Require that a node is not routable by the time another one is that registered after it."""

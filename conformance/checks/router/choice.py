@@ -9,12 +9,12 @@ from contextlib import suppress
 
 import anyio
 
-from conformance.peers.router_case import RouterCase
+from conformance.peers.router_case import REQUEST, RouterCase
 from conformance.peers.router_nodes import NO_RESPONSE, Node, answers, honest_answer
 from conformance.peers.scripted import Received
 from conformance.registry import check
 from conformance.verdicts import Violation, expect
-from openpcc_ref.http1 import Fields, Http1Error, Responder
+from openpcc_ref.http1 import Fields, Http1Error, Responder, connect
 from openpcc_ref.routing import make_node_id
 from openpcc_ref.sources import system_random
 
@@ -69,6 +69,34 @@ async def not_steered(case: RouterCase) -> None:
     candidates = [case.candidate(node) for node in case.nodes[:2]]
     asked = {await _chosen(case, case.nodes[:2], case.paid(case.mint.credit(1), *candidates)) for _ in range(40)}
     expect(len(asked) == 2, expected="both nodes for 40 equal requests", observed="always the same node")
+
+
+@check(
+    id="router.choice.same-connection",
+    requirements=["RTR-037"],
+    title="Requests of one connection do not stay at one node",
+)
+async def same_connection(case: RouterCase) -> None:
+    """40 requests that name two nodes come one after the other on one connection, as a gateway sends them that keeps it
+    open; a router may close it after any of them. Both nodes must get some."""
+    sent = 0
+    while sent < 40:
+        async with connect(case.url, tap=case.taps.of("gateway"), step_s=case.step_s) as connection:
+            first = sent
+            try:
+                while sent < 40:
+                    fields = case.paid(case.mint.credit(1), *case.nodes[:2])
+                    await connection.send_head(
+                        b"POST", b"/", ((b"content-type", REQUEST), (b"content-length", b"0"), *fields)
+                    )
+                    await connection.finish()
+                    await (await connection.response()).read()
+                    sent += 1
+            except Http1Error:
+                if sent == first:  # the very first one of a connection is owed an answer
+                    raise
+    both = all(case.farm.asked(node) for node in case.nodes[:2])
+    expect(both, expected="both nodes to be chosen in 40 requests on one connection", observed="always the same")
 
 
 @check(

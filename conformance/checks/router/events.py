@@ -71,13 +71,13 @@ async def missing_index(case: RouterCase) -> None:
     event = Event.FromString(node.heartbeat())
     event.ClearField("event_index")
     await case.accepted(event.SerializeToString())
-    await case.let_in(node)
+    await case.let_in(node, "a heartbeat without index")
     await case.accepted(node.shutdown(0))
     await case.registered()
     routable = await case.is_routable(node)
     expect(routable, expected="a shutdown of the same index to be ignored", observed="the node is gone")
     await case.accepted(node.shutdown(1))
-    await case.kept_out(node)
+    await case.kept_out(node, "a heartbeat without index and a shutdown of index 1")
 
 
 @check(
@@ -92,7 +92,7 @@ async def field_order(case: RouterCase) -> None:
     unknown = b"\xa0\x06\x01" + b"\xb2\x06\x03abc"
     parts = [_only(event, name) for name in ("heartbeat", "timestamp", "event_index", "node_id")]
     await case.accepted(unknown.join(parts) + unknown)
-    await case.let_in(node)
+    await case.let_in(node, "a heartbeat with its fields in another order and unknown ones")
 
 
 @check(
@@ -114,7 +114,7 @@ async def order(case: RouterCase) -> None:
     late = Event.FromString(node.shutdown(6))
     late.timestamp.seconds -= 60
     await case.accepted(late.SerializeToString())
-    await case.kept_out(node)
+    await case.kept_out(node, "a heartbeat of index 5 and a shutdown of index 6 with an earlier time")
 
 
 @check(
@@ -130,7 +130,7 @@ async def large_index(case: RouterCase) -> None:
         await case.accepted(node.heartbeat(before))
         await case.let_in(node)
         await case.accepted(node.shutdown(after))
-        await case.kept_out(node)
+        await case.kept_out(node, f"a heartbeat of index {before} and a shutdown of index {after}")
 
 
 @check(
@@ -146,7 +146,7 @@ async def gap(case: RouterCase) -> None:
     event.heartbeat.routing_info_url = node.info.url
     await case.accepted(event.SerializeToString())
     await case.accepted(node.heartbeat(3))
-    await case.let_in(node)
+    await case.let_in(node, "a heartbeat of index 5 without routing info and one of index 3 with it")
     await case.served(case.mint.credit(10), node)
 
 
@@ -200,7 +200,7 @@ async def shutdown(case: RouterCase) -> None:
     """The node has routable companions. After its shutdown it gets no request, neither alone nor among others."""
     node = await case.registered()
     await case.accepted(node.shutdown(1))
-    await case.kept_out(node)
+    await case.kept_out(node, "its shutdown")
     case.forget()
     for _ in range(10):
         await case.served(case.mint.credit(1), node, case.nodes[0])
@@ -217,7 +217,7 @@ async def revival(case: RouterCase) -> None:
     """The shutdown has the index 5; once it has counted, a heartbeat of index 4 arrives."""
     node = await case.registered()
     await case.accepted(node.shutdown(5))
-    await case.kept_out(node)
+    await case.kept_out(node, "its shutdown")
     await case.accepted(node.heartbeat(4))
     await case.registered()
     routable = await case.is_routable(node)
@@ -234,7 +234,7 @@ async def heartbeat_after_shutdown(case: RouterCase) -> None:
     """The shutdown has the index 5, and a heartbeat of index 6 follows: an identifier stands for one run of a node."""
     node = await case.registered()
     await case.accepted(node.shutdown(5))
-    await case.kept_out(node)
+    await case.kept_out(node, "its shutdown")
     await case.accepted(node.heartbeat(6))
     await case.registered()
     routable = await case.is_routable(node)
@@ -265,7 +265,7 @@ async def ages(case: RouterCase) -> None:
     15 minutes back, so that its last event is too old."""
     node = await case.registered()
     await case.accepted(node.heartbeat(1, at=now() - OLD_S))
-    await case.kept_out(node)
+    await case.kept_out(node, "an event of more than 15 minutes ago")
 
 
 def _malformed(node: Node) -> dict[str, Event]:

@@ -64,7 +64,7 @@ async def failing(case: RouterCase) -> None:
     to it any more."""
     node = await case.registered()
     case.farm.health.statuses[node.label] = 503
-    await case.kept_out(node)
+    await case.kept_out(node, "checks that fail")
 
 
 @check(
@@ -77,7 +77,7 @@ async def not_by_heartbeat(case: RouterCase) -> None:
     well, so that no request may go to it."""
     node = await case.registered()
     case.farm.health.statuses[node.label] = 503
-    await case.kept_out(node)
+    await case.kept_out(node, "checks that fail")
     for index in (1, 2, 3):
         await case.accepted(node.heartbeat(index))
         routable = await case.is_routable(node)

@@ -182,8 +182,8 @@ async def routable_only(case: RouterCase) -> None:
     case.farm.health.statuses |= {ill.label: 503, fallen.label: 503}
     for event in (ill.heartbeat(), aged.heartbeat(1, at=now() - OLD_S), gone.shutdown(1)):
         await case.accepted(event)
-    for node in (fallen, aged, gone):
-        await case.kept_out(node)
+    for node, what in ((fallen, "checks that fail"), (aged, "an event of the past"), (gone, "its shutdown")):
+        await case.kept_out(node, what)
     await case.registered(("well",))
     case.farm.health.held_after[new.label] = ENOUGH_CHECKS - 1
     await case.accepted(new.heartbeat())
