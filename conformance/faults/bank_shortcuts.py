@@ -1,4 +1,4 @@
-"""Banks that look at things too early, too late, or not as closely as they should."""
+"""Banks that look at things too early, too late, or not as closely as they should, or blame themselves for it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 
 from conformance.faults import fault
+from conformance.faults.bank_base import CrashingBank
 from openpcc_ref.banking import accounts, messages
 from openpcc_ref.banking.messages import Withdrawal
 from openpcc_ref.credits import AnyCredit, CurrencyValue, Nonce
@@ -104,3 +105,25 @@ class VerifiesWhenItHasTheLock(Bank):
             await self.nonce_lock.release(nonce, ticket)
             raise
         return ticket
+
+
+@fault(
+    id="bank.blames-itself-for-missing-money",
+    breaks=["PAY-091"],
+    trips=["bank.status.uncovered", "bank.status.above-largest-value"],
+)
+class BlamesItselfForMissingMoney(CrashingBank):
+    """Says 500 where a balance is too small or too large, as deployed banks do."""
+
+    codes = ("account.uncovered", "account.above-maximum")
+
+
+@fault(
+    id="bank.blames-itself-for-unusable-messages",
+    breaks=["PAY-091"],
+    trips=["bank.status.unusable-message"],
+)
+class BlamesItselfForUnusableMessages(CrashingBank):
+    """Says 500 where a blinded message cannot be signed, as deployed banks do."""
+
+    codes = ("blind-rsa.blinded-message.length", "blind-rsa.blinded-message.range")

@@ -8,7 +8,7 @@ from dataclasses import replace
 import anyio
 
 from conformance.faults import fault
-from conformance.faults.bank_base import CrashingBank, LenientBank
+from conformance.faults.bank_base import LenientBank
 from openpcc_ref.banking import accounts, messages
 from openpcc_ref.banking.messages import Withdrawal
 from openpcc_ref.credits import BlindSignRequest, CurrencyValue, Nonce, UnblindedCredit, blind_rsa, currency
@@ -375,6 +375,7 @@ class SaltsItsCredits(_OwnIssuer):
     also=[
         "bank.repetition.withdraw-full",
         "bank.withdraw-full.exchange",
+        "bank.withdraw-full.race-with-others",
     ],
 )
 class UsesANonceAgain(_OwnIssuer):
@@ -383,25 +384,3 @@ class UsesANonceAgain(_OwnIssuer):
     def nonce(self) -> Nonce:
         nonce = super().nonce()
         return Nonce(nonce.timestamp, nonce.timestamp.to_bytes(16, "big"))
-
-
-@fault(
-    id="bank.blames-itself-for-missing-money",
-    breaks=["PAY-091"],
-    trips=["bank.status.uncovered", "bank.status.above-largest-value"],
-)
-class BlamesItselfForMissingMoney(CrashingBank):
-    """Says 500 where a balance is too small or too large, as deployed banks do."""
-
-    codes = ("account.uncovered", "account.above-maximum")
-
-
-@fault(
-    id="bank.blames-itself-for-unusable-messages",
-    breaks=["PAY-091"],
-    trips=["bank.status.unusable-message"],
-)
-class BlamesItselfForUnusableMessages(CrashingBank):
-    """Says 500 where a blinded message cannot be signed, as deployed banks do."""
-
-    codes = ("blind-rsa.blinded-message.length", "blind-rsa.blinded-message.range")

@@ -132,7 +132,11 @@ async def credit(case: BankCase) -> None:
             expected="a stamp of a whole hour",
             observed=f"{one.nonce.timestamp % QUANTUM} s past one",
         )
-        expect(_has_zero_salt(case, one), expected="a salt of 48 zero bytes", observed="another")
+        expect(
+            _has_zero_salt(case, one),
+            expected="the signature with a salt of 48 zero bytes, which all credits have",
+            observed="one that verifies, but has another salt",
+        )
 
 
 @check(
