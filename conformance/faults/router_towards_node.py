@@ -22,6 +22,7 @@ from openpcc_ref.services.router import Proxied, Refused, Router
     id="router.towards-node.credit-passed",
     breaks=["RTR-041"],
     trips=["router.towards-node.payment-stays", "router.towards-node.doubled-fields"],
+    also=["router.towards-node.same-view"],
 )
 class CreditPassed(Router):
     """Passes the credit on."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -32,6 +32,27 @@ _REGISTERING_S = 100.0
 
 _REFRESH_S = 240.0
 """When the nodes of the run send their next heartbeat."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToldAnew:
+    """A router that is told of its nodes when it has started anew, so that the next case finds them there."""
+
+    subject: RunningTarget
+    tell: Callable[[], Awaitable[None]]
+
+    @property
+    def url(self) -> str:
+        return self.subject.url
+
+    async def restart(self) -> bool:
+        restarted = await self.subject.restart()
+        if restarted:
+            await self.tell()
+        return restarted
+
+    async def epitaph(self) -> str:
+        return await self.subject.epitaph()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -171,5 +192,6 @@ async def open_router_world(
             step_s=step_s,
             taps=taps,
         )
+        world.subject = ToldAnew(subject, world.register)
         await world.register()
         yield world

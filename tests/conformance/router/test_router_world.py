@@ -37,4 +37,6 @@ async def test_a_restarted_router_is_told_of_its_nodes() -> None:
     settings = TargetSettings(mode="launch")
     async with open_router_world(embedded(Role.ROUTER), settings, seed="seed", limits=Limits()) as world:
         assert await world.subject.restart()
+        async with world.case(Transcript("router.events.shutdown", "seed")) as case:
+            await case.served(case.mint.credit(10))
         await world.honest_exchange()
