@@ -110,7 +110,7 @@ class BooksAtEachEnd(Bank):
 
     def book(self, spend: Spend) -> None:
         with self.ledger.transaction():
-            self.ledger.mark_settled(spend)
+            self.ledger.mark_settled(spend, self.now())
             if spend.account_id:
                 self.set_balance(spend.account_id, self.ledger.balance(spend.account_id) + spend.amount)
                 self.account_used(spend.account_id)

@@ -22,7 +22,7 @@ from openpcc_ref.banking import accounts, authbank_messages
 from openpcc_ref.banking.authbank_messages import KEY_FIELD, AuthRefund, AuthSignature, AuthWithdrawal
 from openpcc_ref.banking.client_config import ClientConfig, IdentityPolicy, encode_client_config
 from openpcc_ref.banking.errors import BankingRejected
-from openpcc_ref.banking.spends import crediting, digest
+from openpcc_ref.banking.spends import Spend, crediting, digest
 from openpcc_ref.credits.currency import CurrencyValue
 from openpcc_ref.credits.issuer import BlindSignRequest, require_attestation, require_positive_amount
 from openpcc_ref.errors import Rejected, require
@@ -80,6 +80,7 @@ class AuthBank(SpendingService):
         super().__init__(*args, **kwargs)
         self.client_config = client_config
         self.customers = {customer.api_key.encode(): customer for customer in customers}
+        self.by_account = {customer.account_id: customer for customer in self.customers.values()}
         self.badge_seed = badge_seed
         for customer in self.customers.values():
             self.ledger.open_account(customer.account_id, customer.prepaid)
@@ -197,6 +198,10 @@ class AuthBank(SpendingService):
             self.require_refundable(customer, amount)
         await self.spend(wanted)
 
+    def require_admissible(self, spend: Spend) -> None:
+        """Look at the limit again with the lock in hand: other refunds may have begun meanwhile."""
+        self.require_refundable(self.by_account[spend.account_id], spend.amount)
+
     # -- rules -------------------------------------------------------------------------------------------------------
 
     def price_of(self, value: CurrencyValue) -> int:
@@ -221,9 +226,10 @@ class AuthBank(SpendingService):
         return accounts.debit(balance, amount)
 
     def require_refundable(self, customer: Customer, amount: int) -> None:
-        """Refuse a refund of more than was withdrawn. Requirements: AUTH-030."""
+        """Refuse a refund of more than was withdrawn, refunds that are under way included. Requirements: AUTH-030."""
+        taken_back = self.ledger.balance(customer.account_id) + self.ledger.expected(customer.account_id)
         require(
-            self.ledger.balance(customer.account_id) + amount <= customer.prepaid,
+            taken_back + amount <= customer.prepaid,
             BankingRejected,
             "account.refund-above-prepaid",
             where="credit",

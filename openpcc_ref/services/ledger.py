@@ -86,16 +86,24 @@ class Ledger:
         row = self._one(f"SELECT {_SPEND} FROM spends WHERE nonce = ?", nonce.random)
         return _spend(row) if row else None
 
+    def expected(self, account_id: bytes) -> int:
+        """Return what spends that were begun and not ended will add to a balance, if they succeed."""
+        row = self._one("SELECT sum(amount) FROM spends WHERE account_id = ? AND NOT settled", account_id)
+        return row[0] or 0
+
     def unsettled(self) -> list[Spend]:
         """Return the spends that were begun and not ended."""
         rows = self._connection.execute(f"SELECT {_SPEND} FROM spends WHERE NOT settled ORDER BY recorded_at")
         return [_spend(row) for row in rows.fetchall()]
 
-    def mark_settled(self, spend: Spend) -> bool:
-        """Note that the nonce is consumed under this spend's ticket; say whether this was the first note of it."""
+    def mark_settled(self, spend: Spend, now: int) -> bool:
+        """Note that the nonce is consumed under this spend's ticket; say whether this was the first note of it.
+
+        However long ago the spend began, its answer can be asked for from now on (PAY-092).
+        """
         cursor = self._connection.execute(
-            "UPDATE spends SET settled = 1 WHERE nonce = ? AND ticket = ? AND NOT settled",
-            (spend.nonce.random, spend.ticket),
+            "UPDATE spends SET settled = 1, recorded_at = ? WHERE nonce = ? AND ticket = ? AND NOT settled",
+            (now, spend.nonce.random, spend.ticket),
         )
         return cursor.rowcount == 1
 

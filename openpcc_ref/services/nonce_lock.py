@@ -32,6 +32,11 @@ CREATE TABLE IF NOT EXISTS nonces (
 CREATE INDEX IF NOT EXISTS nonces_by_timestamp ON nonces (timestamp);
 """
 
+_STORE = """
+INSERT INTO nonces VALUES (?, ?, ?, ?) ON CONFLICT (random) DO UPDATE SET
+    timestamp = max(timestamp, excluded.timestamp), ticket = excluded.ticket, locked_since = excluded.locked_since
+"""
+
 REMEMBERED_S = LIFESPAN
 """Seconds for which a consumed nonce is known beyond PAY-030, so that a payee that was down learns that it consumed."""
 
@@ -152,13 +157,13 @@ class NonceLockService(MessageService):
         return nonce_state.state_now(_state_of(row), self.now())
 
     def store(self, nonce: Nonce, state: NonceState) -> None:
-        """Write the state of a nonce down."""
+        """Write the state of a nonce down, under the latest stamp it came with: it is remembered by that (PAY-030)."""
         if state is None:
             self.records.execute("DELETE FROM nonces WHERE random = ?", (nonce.random,))
             return
         since = state.since if isinstance(state, Locked) else None
         row = (nonce.random, nonce.timestamp, state.ticket, since)
-        self.records.execute("INSERT OR REPLACE INTO nonces VALUES (?, ?, ?, ?)", row)
+        self.records.execute(_STORE, row)
 
     def forget_expired(self, now: int) -> None:
         """Drop what no lock would be granted for any more. Requirements: PAY-030."""

@@ -12,6 +12,9 @@ from openpcc_ref.services.message_service import MEDIA_TYPE
 
 _REFUSALS = {409: ("locked", "a nonce that is not locked"), 410: ("consumed", "a nonce that is not consumed")}
 
+_NOT_ABOUT_THE_NONCE = (401, 402, 403, 407, 408, 421, 423, 425, 429, 451)
+"""Statuses by which whatever stands before a nonce lock turns a request away: they say nothing of the nonce."""
+
 
 class NonceLockUnavailable(Exception):
     """The nonce lock gave no usable answer: what became of the nonce is unknown."""
@@ -21,7 +24,8 @@ class NonceLockClient:
     """A nonce lock behind a URL. ``step_s`` bounds each wait for it, in seconds.
 
     Its refusals are :class:`BankingRejected` with ``nonce-lock.locked`` (409), ``nonce-lock.consumed`` (410) or
-    ``nonce-lock.refused`` (another status of 400 to 499); everything else is :class:`NonceLockUnavailable`.
+    ``nonce-lock.refused`` (another status of 400 to 499 that can be about the nonce); everything else is
+    :class:`NonceLockUnavailable`.
     """
 
     def __init__(self, url: str, *, step_s: float = 10.0) -> None:
@@ -53,7 +57,7 @@ class NonceLockClient:
             raise NonceLockUnavailable(str(error)) from error
         if response.status == 200:
             return answer
-        if 400 <= response.status < 500:
+        if 400 <= response.status < 500 and response.status not in _NOT_ABOUT_THE_NONCE:
             fault, expected = _REFUSALS.get(response.status, ("refused", "a nonce and a ticket that it accepts"))
             raise BankingRejected(f"nonce-lock.{fault}", where="nonce", expected=expected)
         raise NonceLockUnavailable(f"{path}: status {response.status}")

@@ -8,7 +8,7 @@ Requirements: PAY-092, PAY-093, PAY-100, PAY-109 to PAY-111.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 import anyio
@@ -73,12 +73,14 @@ class SpendingService(MessageService):
     async def settle_left_over(self) -> None:
         """Look for spends that were begun and not ended, now and then."""
         while True:
-            for spend in self.ledger.unsettled():
-                try:
-                    await self.resume(spend)
-                except NonceLockUnavailable:
-                    break
+            await self.settle_all()
             await anyio.sleep(self.settle_every_s)
+
+    async def settle_all(self) -> None:
+        """Resume every spend that was begun and not ended; one that cannot be settled holds up no other."""
+        for spend in self.ledger.unsettled():
+            with suppress(NonceLockUnavailable):
+                await self.resume(spend)
 
     async def answer(self, request: IncomingRequest) -> Answer:
         try:
@@ -137,7 +139,11 @@ class SpendingService(MessageService):
         now = self.now()
         with self.ledger.transaction():
             self.ledger.forget_old(now)
+            self.require_admissible(spend)
             self.ledger.record(spend, now)
+
+    def require_admissible(self, spend: Spend) -> None:
+        """Refuse, in the step that writes a spend down, what the account cannot take. Raises :class:`Rejected`."""
 
     async def finish(self, spend: Spend) -> None:
         """Consume the nonce of a spend that has just begun, and book it.
@@ -187,7 +193,7 @@ class SpendingService(MessageService):
     def book(self, spend: Spend) -> None:
         """Note that the nonce is consumed and add the amount to the balance, as one. Requirements: PAY-074, PAY-093."""
         with self.ledger.transaction():
-            if self.ledger.mark_settled(spend) and spend.account_id:
+            if self.ledger.mark_settled(spend, self.now()) and spend.account_id:
                 balance = self.ledger.balance(spend.account_id) + spend.amount
                 self.ledger.set_balance(spend.account_id, balance)
                 self.account_used(spend.account_id)
