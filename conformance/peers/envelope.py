@@ -133,7 +133,8 @@ class Outer:
     def __str__(self) -> str:
         media_type = self.media_type.decode("latin-1") or "no media type"
         cut = "" if self.complete else ", cut off"
-        return f"outer status {self.status} with {media_type} and {len(self.content)} bytes{cut}"
+        said = "" if self.form else _said(self.status, self.content)
+        return f"outer status {self.status} with {media_type} and {len(self.content)} bytes{cut}{said}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,14 @@ class Opened:
     response: Response
 
     def __str__(self) -> str:
-        return f"inner status {self.response.head.status} with {len(self.response.content)} bytes"
+        status, content = self.response.head.status, self.response.content
+        return f"inner status {status} with {len(content)} bytes{_said(status, content)}"
+
+
+def _said(status: int, content: bytes) -> str:
+    """Return the beginning of what an error says, if it is text: it may name the reason."""
+    text = content[:80].decode("ascii", "replace").strip()
+    return f": {text!r}" if status >= 400 and text.isprintable() and text else ""
 
 
 def expect_encapsulated(outer: Outer, *, deployed: str | None = None) -> bool:

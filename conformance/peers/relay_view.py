@@ -52,7 +52,8 @@ def places(received: Received) -> Iterator[tuple[str, bytes]]:
 def expect_no_trace(leaks: Sequence[Leak], deployed: str | None = None) -> None:
     """Require that nothing leaked. ``deployed`` excuses what was passed on as it was, in the field it was in."""
     as_it_was = all(leak.rendering == VERBATIM and leak.place == f"field {leak.secret}" for leak in leaks)
-    shown = "; ".join(map(str, leaks[:4])) + (f" and {len(leaks) - 4} more" if len(leaks) > 4 else "")
+    seen = list(dict.fromkeys(map(str, leaks)))
+    shown = "; ".join(seen[:4]) + (f" and {len(seen) - 4} more" if len(seen) > 4 else "")
     expect(
         not leaks,
         expected="no trace on the other side of the relay",

@@ -37,7 +37,9 @@ class Received:
 
     async def content(self, length: int) -> bytes:
         """Wait until at least ``length`` bytes of content are here; a violation if they do not come."""
-        await self._until(lambda: len(self.body) >= length, f"{length} bytes of the request's content")
+        await self._until(
+            lambda: len(self.body) >= length, f"{length} bytes of the request's content to arrive behind the subject"
+        )
         return self.body
 
     async def end(self) -> None:

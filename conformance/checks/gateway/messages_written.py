@@ -89,4 +89,4 @@ async def response_length(world: GatewayWorld) -> None:
         known = reply.chunks[0][:1] == b"\x01"
         expected = (str(len(content)).encode(),)
         what = f"content-length: {len(content)} inside"
-        expect(not known or values == expected, expected=what, observed=str(values))
+        expect(not known or values == expected, expected=what, observed=f"{list(values) or 'no such field'}")

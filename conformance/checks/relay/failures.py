@@ -40,7 +40,7 @@ async def hang_up(case: RelayCase) -> None:
         with suppress(Http1Error):  # a broken exchange is a failure that shows, too
             response, _ = await case.post(case.request())
             _expect_5xx(response, "a gateway that hangs up")
-        _expect_asked(case, number, f"{number} requests to a gateway that hangs up")
+        _expect_asked(case, number, "one for each, when it hangs up")
 
 
 @check(
@@ -63,7 +63,7 @@ async def hang_up_on_reuse(case: RelayCase) -> None:
         if len(case.gateway.requests) == 1:  # the relay keeps no connections of clients
             with suppress(Http1Error):
                 await case.post(case.request())
-        _expect_asked(case, 2, "an exchange and a broken one")
+        _expect_asked(case, 2, "one that succeeds and one that it breaks")
 
 
 @check(
@@ -77,7 +77,7 @@ async def retryable_status(case: RelayCase) -> None:
     for number, status in enumerate((408, 425, 429, 500, 502, 503, 504), 1):
         case.gateway.answer = answers(status, ((b"retry-after", b"0"), (b"content-length", b"0")), b"")
         response, _ = await case.post(case.request())
-        _expect_asked(case, number, f"{number} requests, the last answered with {status}")
+        _expect_asked(case, number, f"one for each, the last answered with {status}")
         expect(response.status >= 400, expected=f"a failure for {status}", observed=f"status {response.status}")
 
 
@@ -221,7 +221,7 @@ async def broken_answer_is_final(case: RelayCase) -> None:
         case.gateway.answer = answer
         with suppress(Http1Error):
             await case.post(case.request())
-        _expect_asked(case, number, f"{number} requests, the last answered with {what}")
+        _expect_asked(case, number, f"one for each, the last answered with {what}")
 
 
 def _closing(line: bytes, rest: bytes) -> Answer:
@@ -272,7 +272,7 @@ def _expect_5xx(response: IncomingResponse, what: str) -> None:
 
 def _expect_asked(case: RelayCase, times: int, what: str) -> None:
     asked = len(case.gateway.requests)
-    expect(asked == times, expected=f"{times} at the gateway for {what}", observed=f"{asked} requests there")
+    expect(asked == times, expected=f"{times} requests at the gateway ({what})", observed=f"{asked} requests there")
 
 
 async def _expect_broken_off(case: RelayCase) -> None:

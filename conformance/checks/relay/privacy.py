@@ -53,7 +53,7 @@ async def nothing_identifying_added(case: RelayCase) -> None:
     """An honest request of either form carries none of the fields by which intermediaries tell servers about clients,
     connections or traces. None of them may have been added when it arrives."""
     for arrived in await _in_both_forms(case):
-        _expect_without(arrived, _IDENTIFYING.split())
+        _expect_without(arrived, _IDENTIFYING.split(), "no field that tells of the client")
 
 
 @check(
@@ -67,7 +67,7 @@ async def nothing_added(case: RelayCase) -> None:
     known = {*_EXPLAINED.split(), *_IDENTIFYING.split()}
     for arrived in await _in_both_forms(case):
         names = [name.decode("latin-1") for name, _ in arrived.fields]
-        _expect_without(arrived, [name for name in names if name not in known])
+        _expect_without(arrived, [name for name in names if name not in known], "no unknown field")
 
 
 @check(
@@ -167,10 +167,10 @@ async def _in_both_forms(case: RelayCase) -> list[Received]:
     return [case.forwarded(whole, 1), case.forwarded(in_chunks, 2)]
 
 
-def _expect_without(arrived: Received, names: Sequence[str]) -> None:
+def _expect_without(arrived: Received, names: Sequence[str], what: str) -> None:
     present = [f"{name.decode('latin-1')}: {value.decode('latin-1')}" for name, value in arrived.fields]
     added = [line for line in present if line.partition(":")[0] in names]
-    expect(not added, expected="no such field at the gateway", observed="; ".join(added)[:300])
+    expect(not added, expected=f"{what} at the gateway", observed="; ".join(added)[:300])
 
 
 def _address_forms(address: bytes) -> Iterator[tuple[str, bytes]]:

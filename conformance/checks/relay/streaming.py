@@ -93,6 +93,8 @@ async def beside_others(case: RelayCase) -> None:
         try:
             async with case.chunked_post() as ninth:
                 await _finish(ninth, case.request_pieces())
+        except Http1Error as error:
+            raise Violation("the ninth client's exchange while eight others pause", str(error)) from error
         finally:
             done.set()
 
