@@ -95,6 +95,7 @@ async def test_a_spend_that_cannot_be_settled_holds_up_no_other(town: Town) -> N
     for credit in credits:
         with pytest.raises(NonceLockUnavailable):
             await bank.deposit(Deposit(token, credit))
+        town.clock.advance(seconds=1)
     bank.deaf = False
 
     class Stuck(NonceLockClient):
