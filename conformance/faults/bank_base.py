@@ -6,6 +6,8 @@ from typing import ClassVar, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
+from openpcc_ref.credits import BlindSignRequest, CurrencyValue, Nonce, UnblindedCredit, blind_rsa
+from openpcc_ref.credits.nonce import QUANTUM
 from openpcc_ref.errors import Rejected, without_check
 from openpcc_ref.http1 import IncomingRequest
 from openpcc_ref.protobuf import bank_pb2
@@ -59,6 +61,23 @@ class RewritingBank(Bank):
     def rewritten(self, message: _Message) -> _Message:
         """Return what is read in place of a request."""
         return message
+
+
+class OwnIssuer(Bank):
+    """Makes unblinded credits with ``nonce`` and ``salt``."""
+
+    salt = blind_rsa.ZERO_SALT
+
+    def nonce(self) -> Nonce:
+        return Nonce(self.now() // QUANTUM * QUANTUM, self.random(16))
+
+    def issue(self, value: CurrencyValue) -> tuple[UnblindedCredit, int]:
+        nonce = self.nonce()
+        state = blind_rsa.blind(
+            self.issuer.key, nonce.blind_bytes, value.blind_bytes, blinding_factor=1, salt=self.salt
+        )
+        signature = blind_rsa.finalize(state, self.issuer.blind_sign(BlindSignRequest(value, state.blinded_message)))
+        return UnblindedCredit(value, nonce, signature), 0
 
 
 class Fussy(Rejected):

@@ -92,6 +92,9 @@ class ReadsSpecialValuesAsAmounts(RewritingBank):
     id="bank.cuts-values",
     breaks=["PAY-004"],
     trips=["bank.credit.value-too-long"],
+    also=[
+        "bank.withdraw.value-too-long",
+    ],
 )
 class CutsValues(RewritingBank):
     """Ignores what follows the two bytes of a value, as deployed banks do."""

@@ -8,12 +8,13 @@ from typing import Any
 import anyio
 
 from conformance.faults import fault
-from conformance.faults.bank_base import CrashingBank
+from conformance.faults.bank_base import CrashingBank, LenientBank, OwnIssuer
 from openpcc_ref.banking import accounts, messages
 from openpcc_ref.banking.messages import Withdrawal
-from openpcc_ref.credits import AnyCredit, CurrencyValue, Nonce
+from openpcc_ref.credits import AnyCredit, CurrencyValue, Nonce, PrivateKey, blind_rsa
 from openpcc_ref.credits.errors import CreditRejected
 from openpcc_ref.http1 import IncomingRequest
+from openpcc_ref.protobuf import bank_pb2
 from openpcc_ref.services.bank import Bank
 from openpcc_ref.services.ledger import Reply
 
@@ -127,3 +128,43 @@ class BlamesItselfForUnusableMessages(CrashingBank):
     """Says 500 where a blinded message cannot be signed, as deployed banks do."""
 
     codes = ("blind-rsa.blinded-message.length", "blind-rsa.blinded-message.range")
+
+
+@fault(
+    id="bank.begins-nonces-with-the-time",
+    breaks=["PAY-020"],
+    trips=["bank.withdraw-full.credit"],
+)
+class BeginsNoncesWithTheTime(OwnIssuer):
+    """Draws the nonces of its credits as identifiers that sort by time."""
+
+    def nonce(self) -> Nonce:
+        drawn = super().nonce()
+        return Nonce(drawn.timestamp, self.now().to_bytes(6, "big") + drawn.random[6:])
+
+
+@fault(
+    id="bank.signs-under-any-bytes",
+    breaks=["PAY-004", "PAY-055"],
+    trips=["bank.withdraw.value-too-long"],
+    also=[
+        "bank.credit.value-too-long",
+    ],
+)
+class SignsUnderAnyBytes(LenientBank):
+    """Charges for the first two bytes of a value, and signs under all of them."""
+
+    without = ("currency.bytes.trailing",)
+
+    def __init__(self, key: PrivateKey, *arguments: Any, **options: Any) -> None:
+        super().__init__(key, *arguments, **options)
+        self.private_key = key
+
+    async def answer_withdraw(self, request: IncomingRequest, content: bytes) -> bytes:
+        answer = await super().answer_withdraw(request, content)
+        asked = bank_pb2.BatchWithdrawRequest.FromString(content).requests
+        if all(len(one.value.currency) == 2 for one in asked):
+            return answer
+        balance, _ = messages.decode_withdraw_response(answer, len(asked))
+        signatures = [blind_rsa.blind_sign(self.private_key, one.blinded_message, one.value.currency) for one in asked]
+        return messages.encode_withdraw_response(balance, signatures)

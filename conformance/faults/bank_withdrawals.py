@@ -8,10 +8,10 @@ from dataclasses import replace
 import anyio
 
 from conformance.faults import fault
-from conformance.faults.bank_base import LenientBank
+from conformance.faults.bank_base import LenientBank, OwnIssuer
 from openpcc_ref.banking import accounts, messages
 from openpcc_ref.banking.messages import Withdrawal
-from openpcc_ref.credits import BlindSignRequest, CurrencyValue, Nonce, UnblindedCredit, blind_rsa, currency
+from openpcc_ref.credits import BlindSignRequest, CurrencyValue, Nonce, currency
 from openpcc_ref.credits.nonce import QUANTUM
 from openpcc_ref.http1 import IncomingRequest
 from openpcc_ref.services.bank import Bank
@@ -314,29 +314,12 @@ class EmptiesAtOnce(Bank):
         return self.withdraw_full(token).content
 
 
-class _OwnIssuer(Bank):
-    """Makes unblinded credits with ``nonce`` and ``salt``."""
-
-    salt = blind_rsa.ZERO_SALT
-
-    def nonce(self) -> Nonce:
-        return Nonce(self.now() // QUANTUM * QUANTUM, self.random(16))
-
-    def issue(self, value: CurrencyValue) -> tuple[UnblindedCredit, int]:
-        nonce = self.nonce()
-        state = blind_rsa.blind(
-            self.issuer.key, nonce.blind_bytes, value.blind_bytes, blinding_factor=1, salt=self.salt
-        )
-        signature = blind_rsa.finalize(state, self.issuer.blind_sign(BlindSignRequest(value, state.blinded_message)))
-        return UnblindedCredit(value, nonce, signature), 0
-
-
 @fault(
     id="bank.stamps-the-minute",
     breaks=["PAY-021"],
     trips=["bank.withdraw-full.credit"],
 )
-class StampsTheMinute(_OwnIssuer):
+class StampsTheMinute(OwnIssuer):
     """Stamps credits with the minute in which they are made."""
 
     def nonce(self) -> Nonce:
@@ -349,7 +332,7 @@ class StampsTheMinute(_OwnIssuer):
     breaks=["PAY-022"],
     trips=["bank.withdraw-full.stamp"],
 )
-class StampsTwoHoursAgo(_OwnIssuer):
+class StampsTwoHoursAgo(OwnIssuer):
     """Stamps credits by a clock that is two hours slow."""
 
     def nonce(self) -> Nonce:
@@ -362,7 +345,7 @@ class StampsTwoHoursAgo(_OwnIssuer):
     breaks=["PAY-046"],
     trips=["bank.withdraw-full.credit"],
 )
-class SaltsItsCredits(_OwnIssuer):
+class SaltsItsCredits(OwnIssuer):
     """Uses a salt of its own."""
 
     salt = bytes(range(48))
@@ -378,7 +361,7 @@ class SaltsItsCredits(_OwnIssuer):
         "bank.withdraw-full.race-with-others",
     ],
 )
-class UsesANonceAgain(_OwnIssuer):
+class UsesANonceAgain(OwnIssuer):
     """Draws the nonce from the hour alone."""
 
     def nonce(self) -> Nonce:

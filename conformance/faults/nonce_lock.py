@@ -62,6 +62,7 @@ class HasOneTicket(NonceLockService):
     also=[
         "nonce-lock.http.error-message",
         "nonce-lock.http.media-type",
+        "nonce-lock.lock.race-with-settling",
         "nonce-lock.lock.stays",
         "nonce-lock.nonce.nanos",
         "nonce-lock.nonce.other-stamp",
@@ -81,6 +82,9 @@ class GrantsLockedNonces(LenientNonceLock):
     id="nonce-lock.grants-at-once",
     breaks=["PAY-101"],
     trips=["nonce-lock.lock.race"],
+    also=[
+        "nonce-lock.lock.race-with-settling",
+    ],
 )
 class GrantsAtOnce(NonceLockService):
     """Looks whether a nonce is free, waits while others do the same, and locks it."""
@@ -104,6 +108,7 @@ class GrantsAtOnce(NonceLockService):
         "nonce-lock.lock.independent",
         "nonce-lock.lock.many-at-once",
         "nonce-lock.lock.race",
+        "nonce-lock.lock.race-with-settling",
         "nonce-lock.lock.released",
         "nonce-lock.lock.stays",
         "nonce-lock.lock.twice",

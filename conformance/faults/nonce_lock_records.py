@@ -162,6 +162,9 @@ class ReleasesWhatItSaw(NonceLockService):
     id="nonce-lock.grants-what-it-saw-free",
     breaks=["PAY-101"],
     trips=["nonce-lock.lock.race"],
+    also=[
+        "nonce-lock.lock.race-with-settling",
+    ],
 )
 class GrantsWhatItSawFree(NonceLockService):
     """Looks at the state before a lock and does not look again: the window is as narrow as can be."""
@@ -173,3 +176,23 @@ class GrantsWhatItSawFree(NonceLockService):
         if was_free:
             self.store(nonce, None)
         return await super().answer_lock(request, content)
+
+
+@fault(
+    id="nonce-lock.consumes-in-two-steps",
+    breaks=["PAY-101", "PAY-102"],
+    trips=["nonce-lock.lock.race-with-settling"],
+    also=[
+        "nonce-lock.ticket.settling-race",
+    ],
+)
+class ConsumesInTwoSteps(NonceLockService):
+    """Takes the lock away, and then writes the consumption down: in between the nonce is free."""
+
+    async def answer_consume(self, request: IncomingRequest, content: bytes) -> bytes:
+        nonce, ticket = messages.decode_unlock_request(content)
+        consumed = self.consumed(self.find(nonce), ticket)
+        self.store(nonce, None)
+        await anyio.lowlevel.checkpoint()
+        self.store(nonce, consumed)
+        return b""

@@ -8,9 +8,11 @@ from functools import partial
 from conformance.peers.bank import BankCase, Reply, at_once
 from conformance.peers.mint import SPECIALS
 from conformance.registry import check
+from conformance.requirements import Level
 from conformance.verdicts import Violation, expect
+from openpcc_ref.banking import messages
 from openpcc_ref.banking.accounts import AccountToken
-from openpcc_ref.credits import ATTESTATION, MAX_AMOUNT, BlindSignRequest, PendingCredit, currency
+from openpcc_ref.credits import ATTESTATION, MAX_AMOUNT, BlindSignRequest, PendingCredit, blind_rsa, currency
 from openpcc_ref.protobuf import bank_pb2, credit_pb2
 
 
@@ -122,6 +124,32 @@ async def value_malformed(case: BankCase) -> None:
         )
         (await case.post("/withdraw", _raw_request(token, octets, blinded))).expect_refused(what, 400)
         await case.expect_balance(token, 16, what)
+
+
+@check(
+    id="bank.withdraw.value-too-long",
+    requirements=["PAY-004", "PAY-055"],
+    title="Bytes after a requested value are refused, or are not signed under",
+)
+async def value_too_long(case: BankCase) -> None:
+    """A signature under the value `00 0a ff` is asked for. The bank should refuse it. If it signs, it must be for 10
+    and under `00 0a`: under anything else the amount that was paid is not the one that is signed."""
+    token, pending = await case.funded(16), case.mint.pending(10)
+    reply = await case.post("/withdraw", _raw_request(token, b"\x00\x0a\xff", pending.request.blinded_message))
+    debited = 16 - await case.balance(token)
+    if reply.status == 200:
+        _, signatures = reply.read(
+            lambda content: messages.decode_withdraw_response(content, 1), "a withdrawal of the value 000aff"
+        )
+        right = signatures == (blind_rsa.blind_sign(case.mint.key, pending.request.blinded_message, b"\x00\x0a"),)
+        raise Violation(
+            "status 400 for a value of three bytes",
+            f"{'the signature under 000a' if right else 'a signature under something else'} for {debited}",
+            deployed="PAY-D19" if right and debited == 10 else None,
+            level=Level.SHOULD if right and debited == 10 else Level.MUST,
+        )
+    reply.expect_refused("a request for a value of three bytes", 400)
+    expect(debited == 0, expected="nothing to be debited for a refusal", observed=f"a debit of {debited}")
 
 
 @check(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from itertools import combinations
 
 from conformance.checks.bank.withdraw import expect_alike
 from conformance.peers.bank import BankCase, Reply, at_once
@@ -16,6 +17,9 @@ from openpcc_ref.credits.nonce import QUANTUM
 from openpcc_ref.sources import system_clock
 
 Call = Callable[[], Awaitable[Reply]]
+
+_CHANCE = 4
+"""Bytes of two random nonces that may be the same: more are so once in 10^8 runs, and in all that begin with a time."""
 
 _SKEW_S = 300
 """How far the clocks of bank and runner may differ."""
@@ -121,11 +125,19 @@ async def unknown_and_empty_alike(case: BankCase) -> None:
     title="A bank makes its credits as clients make theirs",
 )
 async def credit(case: BankCase) -> None:
-    """Three accounts are emptied. The nonces must differ, the stamps must be whole hours, and the salts must be
-    zero: else the credits, once exchanged, or the bank itself could be told by them."""
+    """Three accounts are emptied. The nonces must differ, and not only in a part that counts or tells the time; the
+    stamps must be whole hours, and the salts must be zero: else the credits, once exchanged, or the bank itself could
+    be told by them."""
     credits = [await case.emptying(await case.funded(16)) for _ in range(3)]
     fresh = len({credit.nonce.random for credit in credits})
     expect(fresh == 3, expected="three nonces that differ", observed=f"{fresh} that differ")
+    for some, other in combinations((credit.nonce.random for credit in credits), 2):
+        same = sum(first == second for first, second in zip(some, other, strict=True))
+        expect(
+            same <= _CHANCE,
+            expected="16 random bytes in each nonce",
+            observed=f"{same} bytes that are the same in {some.hex()} and {other.hex()}",
+        )
     for one in credits:
         expect(
             one.nonce.timestamp % QUANTUM == 0,

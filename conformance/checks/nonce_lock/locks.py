@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import anyio
 
-from conformance.peers.bank import at_once
+from conformance.peers.bank import Reply, at_once
 from conformance.peers.nonce_lock import NonceLockCase
 from conformance.registry import check
 from conformance.verdicts import expect
@@ -62,6 +63,40 @@ async def race(case: NonceLockCase) -> None:
         observed=f"{len(granted)} locks, and {refused or 'nothing'} for the others",
     )
     await case.consume(nonce, granted[0].read(messages.decode_lock_response, "a lock"))
+
+
+@check(
+    id="nonce-lock.lock.race-with-settling",
+    requirements=["PAY-101", "PAY-102"],
+    title="Locks beside a consumption are refused, and one of those beside a release may be granted",
+)
+async def race_with_settling(case: NonceLockCase) -> None:
+    """A locked nonce is consumed while 16 ask for its lock, and another one is released. Of the former no lock may be
+    granted: a record that takes the lock away before it writes the consumption down spends a credit twice. Of the
+    latter one lock may be granted, or none. Each five times."""
+    for _ in range(5):
+        nonce = case.nonce()
+        settle = partial(case.ask_consume, nonce, await case.lock(nonce))
+        replies = await at_once([settle, *[partial(case.ask_lock, nonce)] * 16])
+        expect(
+            replies[0].status == 200,
+            expected="status 200 for a consumption beside locks",
+            observed=f"status {replies[0].status}",
+        )
+        _expect_granted(replies[1:], 0, "a consumption")
+        await case.expect_consumed(nonce, "its consumption beside locks")
+        nonce = case.nonce()
+        settle = partial(case.ask_release, nonce, await case.lock(nonce))
+        _expect_granted((await at_once([settle, *[partial(case.ask_lock, nonce)] * 16]))[1:], 1, "a release")
+
+
+def _expect_granted(replies: Sequence[Reply], most: int, beside: str) -> None:
+    granted = sum(reply.status == 200 for reply in replies)
+    expect(
+        granted <= most,
+        expected=f"{most or 'none'} of {len(replies)} locks at once with {beside} to be granted",
+        observed=f"{granted} that were",
+    )
 
 
 @check(
