@@ -56,3 +56,18 @@ class RefundsAnyway(PartsRouter):
                 return ()
             credit, _ = self.issuer.issue_unblinded(unspent)
             return ((b"X-Refund", credit_format.encode_text(credit).encode()),)
+
+
+@fault(
+    id="router.refunds.ends-anyway",
+    breaks=["PAY-110", "RTR-060"],
+    trips=["router.refunds.consumption-fails"],
+)
+class EndsAnyway(PartsRouter):
+    """Ends responses cleanly, without a refund, when it could not ask the nonce lock to consume."""
+
+    async def refund(self, transaction: Transaction, unspent: CurrencyValue | None) -> Fields:
+        try:
+            return await super().refund(transaction, unspent)
+        except NonceLockUnavailable:
+            return ()

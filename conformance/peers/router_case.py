@@ -31,9 +31,17 @@ from openpcc_ref.http1 import (
     exchange,
     field_values,
 )
+from openpcc_ref.protobuf import parse
+from openpcc_ref.protobuf.error_pb2 import Error
 from openpcc_ref.protobuf.evidence_pb2 import SignedEvidenceList
 from openpcc_ref.protobuf.router_pb2 import ComputeManifestList
-from openpcc_ref.routing import Candidate, ManifestRequest, encode_manifest_request, encode_request_info
+from openpcc_ref.routing import (
+    Candidate,
+    ManifestRequest,
+    RoutingRejected,
+    encode_manifest_request,
+    encode_request_info,
+)
 
 MESSAGE = b"application/octet-stream"
 REQUEST = b"application/confsec-req"
@@ -60,7 +68,18 @@ class Reply:
     """What ended it, if it is not complete."""
 
     def __str__(self) -> str:
-        return f"status {self.status} with {len(self.content)} bytes{f', then {self.failure}' if self.failure else ''}"
+        said = f" saying {self._text!r}" if self.status >= 400 and self._text else ""
+        end = f", then {self.failure}" if self.failure else ""
+        return f"status {self.status} with {len(self.content)} bytes{said}{end}"
+
+    @property
+    def _text(self) -> str:
+        """What a refusal says to people: the text of an ``Error``, or what is readable of anything else."""
+        try:
+            text = parse(Error, self.content, RoutingRejected, "error").Message
+        except RoutingRejected:
+            text = self.content.decode("ascii", "replace")
+        return "".join(letter for letter in text if letter.isascii() and letter.isprintable())[:60]
 
 
 class LockFailure(StrEnum):
@@ -255,10 +274,10 @@ class RouterCase:
         """Post an event of a node."""
         return await self.post(b"/node-events", content)
 
-    async def accepted(self, content: bytes) -> None:
+    async def accepted(self, content: bytes, what: str = "a good event") -> None:
         """Post an event that has to be accepted."""
         reply = await self.event(content)
-        expect(reply.status == 200, expected="status 200 for an event", observed=str(reply))
+        expect(reply.status == 200, expected=f"status 200 for {what}", observed=str(reply))
 
     # -- nodes that come and go ----------------------------------------------------------------------------------------
 

@@ -124,7 +124,11 @@ async def routable_candidate(case: RouterCase) -> None:
     """One of four candidates is a node, and stands at each place in turn. It must be asked each time."""
     strangers = [case.candidate(make_node_id(number, random=system_random)) for number in (1, 2, 3)]
     for place in range(4):
-        await case.served(case.mint.credit(1), *strangers[:place], case.nodes[0], *strangers[place:])
+        reply = await case.compute(
+            case.paid(case.mint.credit(1), *strangers[:place], case.nodes[0], *strangers[place:])
+        )
+        expected = f"status 200 where candidate {place + 1} of 4 is a node and the others are unknown"
+        expect(reply.status == 200, expected=expected, observed=str(reply))
 
 
 @check(
@@ -193,7 +197,9 @@ async def _expect_chosen(case: RouterCase, node: Node, what: str) -> None:
     for _ in range(40):
         if await _chosen(case, (node, case.nodes[1])) == 0:
             return
-    raise Violation(f"some of 40 requests for {what} or another one", "all at the other one")
+    raise Violation(
+        f"some of 40 requests that name {what}, and another node, to go to it", "all went to the other node"
+    )
 
 
 async def _expect_asked_once(case: RouterCase, what: str) -> None:

@@ -91,7 +91,7 @@ async def field_order(case: RouterCase) -> None:
     event = Event.FromString(node.heartbeat(3))
     unknown = b"\xa0\x06\x01" + b"\xb2\x06\x03abc"
     parts = [_only(event, name) for name in ("heartbeat", "timestamp", "event_index", "node_id")]
-    await case.accepted(unknown.join(parts) + unknown)
+    await case.accepted(unknown.join(parts) + unknown, "an event with its fields in another order and unknown ones")
     await case.let_in(node, "a heartbeat with its fields in another order and unknown ones")
 
 

@@ -46,8 +46,8 @@ async def statuses(case: RouterCase) -> None:
     for status, node in well.items():
         case.farm.health.statuses[node.label] = status
         await case.accepted(node.heartbeat())
-    for node in well.values():
-        await case.let_in(node)
+    for status, node in well.items():
+        await case.let_in(node, f"health checks answered with {status}")
     await case.registered()
     for status, node in ill.items():
         routable = await case.is_routable(node)

@@ -65,7 +65,7 @@ async def lock_fails(case: RouterCase) -> None:
         expect(
             set(states) <= {"locked"},
             expected=f"nothing at a node with {how}",
-            observed=", ".join(f"a request at a node with its nonce {state}" for state in states),
+            observed=", ".join(f"a request at a node while its nonce is {state}" for state in states),
             deployed="RTR-D27" if how is LockFailure.EMPTY and states == ["free"] else None,
         )
 

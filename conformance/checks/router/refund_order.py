@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 import anyio
 
 from conformance.checks.router.refunds import amount_of, expect_no_refund, refund_of, refunding
@@ -85,24 +83,27 @@ async def not_consumed(case: RouterCase) -> None:
 
 @check(
     id="router.refunds.consumption-fails",
-    requirements=["PAY-110", "PAY-125"],
-    title="Without an answer of the nonce lock there is no refund",
+    requirements=["PAY-110", "PAY-125", "RTR-060"],
+    title="Without an answer of the nonce lock there is no refund and no clean end",
 )
 async def consumption_fails(case: RouterCase) -> None:
-    """The nonce lock answers 500 to the first attempt to consume, or hangs up, and has not consumed. A router may give
-    up without a refund, or ask again; a refund that comes although the nonce is not consumed is paid twice, since the
-    credit can be spent again."""
+    """The nonce lock answers 500 to the first attempt to consume, or hangs up, and has not consumed. A router may break
+    off, or ask again. A refund for a nonce that is not consumed is paid twice, since the credit can be spent again; and
+    without a refund, too, the end of a response waits for consumption."""
     await case.after_the_cut_over()
     for how in (LockFailure.STATUS, LockFailure.HANG_UP):
-        credit = case.mint.credit(10)
-        case.lock_fails_once("consume", how)
-        case.farm.peer.answer = answers([b"sealed"], (amount_of(CurrencyValue(3)),))
-        with suppress(Http1Error):  # a router may ask the lock again for longer than this case lasts
-            reply = await case.compute(case.paid(credit))
-            state = case.state(credit)
-            if refund_of(case, reply) is not None:
-                seen = f"a refund for a nonce that is {state}"
-                expect(state == "consumed", expected=f"no refund before consumption with {how}", observed=seen)
+        for trailers in ((amount_of(CurrencyValue(3)),), ()):
+            credit = case.mint.credit(10)
+            case.lock_fails_once("consume", how)
+            case.farm.peer.answer = answers([b"sealed"], trailers)
+            try:
+                reply = await case.compute(case.paid(credit))
+            except Http1Error:  # a router may ask the lock again for longer than this case lasts
+                continue
+            refund, state = refund_of(case, reply), case.state(credit)
+            early = state != "consumed" and (reply.complete or refund is not None)
+            seen = f"{'a refund' if refund is not None else 'the clean end'} while the nonce is {state}"
+            expect(not early, expected=f"neither refund nor clean end before consumption, with {how}", observed=seen)
 
 
 @check(

@@ -78,15 +78,16 @@ async def amount_hidden(case: RouterCase) -> None:
     await refunding(case, currency.round_up(SPENT), ((name, value),))
     case.farm.peer.answer = answers([b"sealed"], ((name, value), (b"X-REFUND-AMOUNT", value)))
     await case.compute(case.paid(case.mint.credit(10)))
-    _expect_hidden(case, name, None)
+    _expect_hidden(case, name, "the trailer", None)
     case.farm.peer.answer = answers([b"sealed"], fields=((name, value),))
     await case.compute(case.paid(case.mint.credit(10)))
-    _expect_hidden(case, name, "RTR-D25")
+    _expect_hidden(case, name, "the head", "RTR-D25")
 
 
-def _expect_hidden(case: RouterCase, name: bytes, deployed: str | None) -> None:
+def _expect_hidden(case: RouterCase, name: bytes, where: str, deployed: str | None) -> None:
     shown = any(name.lower() + b":" in bytes(data).lower() for data in case.taps.inputs.get("gateway", {}).values())
-    expect(not shown, expected="no X-Refund-Amount at the client", observed="it came along", deployed=deployed)
+    seen = f"it came through from {where} of the node's response"
+    expect(not shown, expected="no X-Refund-Amount at the client", observed=seen, deployed=deployed)
 
 
 @check(
@@ -214,13 +215,15 @@ async def fresh(case: RouterCase) -> None:
         seen.add(refund.nonce.random)
         message = Message.FromString(from_text(reply_text(reply), CreditRejected, "refund"))
         fraction = message.nonce.timestamp.nanos
-        expect(fraction == 0, expected="a stamp without nanoseconds", observed=f"{fraction} of them")
+        expect(fraction == 0, expected="a stamp without nanoseconds", observed=f"a stamp with {fraction} ns")
         stamp = refund.nonce.timestamp
         ahead = stamp - case.mint.credit(1).nonce.timestamp
         whole = stamp % 3600 == 0 and -3600 <= ahead <= 3600
         expect(whole, expected="a stamp of this hour or the next", observed=f"{stamp}, {ahead} s ahead of this hour")
     paid = {call.nonce.random for call in case.nonce_lock.calls}
-    expect(len(seen - paid) == 12, expected="12 nonces of their own", observed=f"{len(seen - paid)} different ones")
+    expect(
+        len(seen - paid) == 12, expected="12 nonces of their own", observed=f"only {len(seen - paid)} different ones"
+    )
 
 
 @check(

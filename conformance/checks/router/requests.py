@@ -40,7 +40,7 @@ async def routing_info(case: RouterCase) -> None:
     }
     for what, value in bad.items():
         credit = case.mint.credit(10)
-        await case.refused((*credit_fields(credit), (b"x-routing-info", value)), 400, what)
+        await case.refused((*credit_fields(credit), (b"x-routing-info", value)), 400, f"{what} in X-Routing-Info")
         case.untouched(credit, what)
     credit = case.mint.credit(10)
     await case.refused(credit_fields(credit), 400, "no routing info")
@@ -62,7 +62,7 @@ async def unused_fields(case: RouterCase) -> None:
     expect(reply.status == 200, expected="status 200 for a candidate with unused fields", observed=str(reply))
     received = await case.farm.peer.arrival()
     keys = [value for name, value in received.fields if name == b"x-encapsulated-key"]
-    expect(keys == [to_text(b"key").encode()], expected="the key of field 4 at the node", observed=f"{keys}")
+    expect(keys == [to_text(b"key").encode()], expected="the key of field 4 at the node, in base64", observed=f"{keys}")
 
 
 @check(
@@ -118,7 +118,7 @@ async def malformed_credit(case: RouterCase) -> None:
     unknown.value.currency = bytes([4, unknown.value.currency[1]])
     bad["a value with an unknown bit"] = to_text(unknown.SerializeToString()).encode()
     for what, value in bad.items():
-        await case.refused(case.paid(value), 400, what)
+        await case.refused(case.paid(value), 400, f"{what} in X-Credit")
     await case.refused(case.paid(credit)[1:], 400, "no credit")
     case.untouched(credit, "credits that do not decode")
 
@@ -187,8 +187,12 @@ async def large_signature(case: RouterCase) -> None:
         raise NotApplicable("a modulus that leaves room for a larger number of its length")
     large = Credit(good.value, good.nonce, number.to_bytes(key.length, "big"))
     reply = await case.compute(case.paid(large))
-    deployed = "PAY-D07" if reply.status == 200 else None
-    expect(reply.status == 400, expected="status 400 for a larger number", observed=str(reply), deployed=deployed)
+    expect(
+        reply.status == 400,
+        expected="status 400 for a signature that is a number above the modulus",
+        observed=str(reply),
+        deployed="PAY-D07" if reply.status == 200 else None,
+    )
 
 
 @check(
@@ -203,7 +207,9 @@ async def long_value(case: RouterCase) -> None:
     message.value.currency += b"\0"
     reply = await case.compute(case.paid(to_text(message.SerializeToString()).encode()))
     deployed = "PAY-D19" if reply.status == 200 else None
-    expect(reply.status == 400, expected="status 400 for three bytes", observed=str(reply), deployed=deployed)
+    expect(
+        reply.status == 400, expected="status 400 for a value of three bytes", observed=str(reply), deployed=deployed
+    )
 
 
 @check(

@@ -74,7 +74,7 @@ async def trailer_announced(case: RouterCase) -> None:
         announced = b",".join(field_values(reply.fields, b"trailer")).lower()
         names = {name.strip() for name in announced.split(b",")}
         seen = announced.decode("latin-1") or "nothing"
-        expect(b"x-refund" in names, expected=f"Trailer: X-Refund with {what}", observed=seen)
+        expect(b"x-refund" in names, expected=f"Trailer: X-Refund on a response with {what}", observed=seen)
 
 
 @check(

@@ -57,7 +57,7 @@ async def not_before(case: RouterCase) -> None:
             await (await case.farm.peer.arrival()).end()
             await case.nonce_lock.peer.catch_up()
             state = case.state(credit)
-            expect(state == "locked", expected="a locked nonce while the node works", observed=state)
+            expect(state == "locked", expected="a locked nonce while the node works", observed=f"it is {state}")
         finally:
             go.set()
 
@@ -105,7 +105,9 @@ async def accepted_again(case: RouterCase) -> None:
     reply = await case.compute(case.paid(credit, node))
     expect(reply.status >= 500, expected="a failure for a node that is not there", observed=str(reply))
     await case.settled(credit)
-    await case.served(credit)
+    again = await case.compute(case.paid(credit))
+    served = again.status == 200 and again.complete
+    expect(served, expected="status 200 for the same credit and another node", observed=str(again))
 
 
 @check(

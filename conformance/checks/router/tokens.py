@@ -52,7 +52,7 @@ async def value(case: RouterCase) -> None:
     wrong = (CurrencyValue(0), CurrencyValue(1), CurrencyValue(511), CurrencyValue(1, special=True))
     for worth in (*wrong, CurrencyValue(256, special=True)):
         credit = case.mint.credit(worth)
-        what = f"a query paid with {worth.blind_bytes.hex(' ')}"
+        what = f"a query paid with the value {worth.blind_bytes.hex(' ')} in place of 01 00"
         expect_status(await case.query(ANY, credit), 400, what)
         case.untouched(credit, what)
 
@@ -126,7 +126,8 @@ async def consumed(case: RouterCase) -> None:
         token = case.mint.credit(ATTESTATION)
         expect_status(await case.query(content, token), 200, f"a query that finds {what}")
         state = await case.settled(token)
-        expect(state == "consumed", expected=f"a consumed token after a query that finds {what}", observed=state)
+        seen = f"its nonce is {state}"
+        expect(state == "consumed", expected=f"a consumed token after a query that finds {what}", observed=seen)
         expect_status(await case.query(content, token), 400, "the same token again")
 
 
@@ -137,11 +138,11 @@ async def consumed(case: RouterCase) -> None:
 )
 async def malformed_query(case: RouterCase) -> None:
     """No message at all, and a limit out of range: the query is refused with 400 and the token spent."""
-    for what, content in (("no message", b"\xff\xff"), ("a limit of 501", b"\x10\xf5\x03")):
+    for what, content in (("a query that is no message", b"\xff\xff"), ("a query with limit 501", b"\x10\xf5\x03")):
         token = case.mint.credit(ATTESTATION)
         expect_status(await case.query(content, token), 400, what)
         state = await case.settled(token)
-        expect(state == "consumed", expected=f"a consumed token after {what}", observed=state)
+        expect(state == "consumed", expected=f"a consumed token after {what}", observed=f"its nonce is {state}")
 
 
 @check(

@@ -56,7 +56,9 @@ async def payment_stays(case: RouterCase) -> None:
     paid = case.paid(case.mint.credit(10))
     received = await _forwarded(case, paid)
     for name, value in paid:
-        expect(not field_values(received.fields, name), expected=f"no {name.decode()} at the node", observed="it came")
+        expect(
+            not field_values(received.fields, name), expected=f"no {name.decode()} at the node", observed="it is there"
+        )
         arrived = any(value in bytes(data) for data in case.taps.inputs.get("node", {}).values())
         expect(not arrived, expected=f"no value of {name.decode()} at the node", observed="it came in another field")
 
