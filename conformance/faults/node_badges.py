@@ -27,26 +27,28 @@ _ANY = ("badge.text.base64", "badge.malformed", "badge.signature", "badge.model"
 _LISTS = ("badge.models.truncated", "badge.models.empty-name", "badge.models.character", "badge.models.order")
 
 
-def _badge_text(head: RequestHead) -> bytes:
+def badge_text(head: RequestHead) -> bytes:
+    """Return the badge of a request as it came, empty without one."""
     return field_of(head, badges.FIELD_NAME)
 
 
-def _with_badge(head: RequestHead, text: bytes) -> RequestHead:
+def with_badge(head: RequestHead, text: bytes) -> RequestHead:
+    """Return the head with another badge."""
     lines = tuple(line for line in head.fields if line[0] != badges.FIELD_NAME)
     return replace(head, fields=(*lines, (badges.FIELD_NAME, text)))
 
 
-def _message(head: RequestHead) -> Badge | None:
+def badge_message(head: RequestHead) -> Badge | None:
     """Return the badge as far as it can be read."""
     try:
-        return Badge.FromString(urlsafe_b64decode(_badge_text(head).replace(b"+", b"-").replace(b"/", b"_")))
+        return Badge.FromString(urlsafe_b64decode(badge_text(head).replace(b"+", b"-").replace(b"/", b"_")))
     except (ValueError, DecodeError):
         return None
 
 
 class _Optional(LenientWorker):
     def left_out(self, head: RequestHead, body: bytes) -> tuple[str, ...]:
-        return () if _badge_text(head) else _ANY
+        return () if badge_text(head) else _ANY
 
 
 @fault(
@@ -64,7 +66,7 @@ class Optional(FaultyNode):
 class _Authorization(LenientWorker):
     def as_read(self, head: RequestHead) -> RequestHead:
         bearer = field_of(head, b"authorization").removeprefix(b"Bearer ")
-        return head if _badge_text(head) or not bearer else _with_badge(head, bearer)
+        return head if badge_text(head) or not bearer else with_badge(head, bearer)
 
 
 @fault(id="node.badges.authorization", breaks=["NODE-020"], trips=["node.badges.required"])
@@ -83,7 +85,7 @@ class OuterField(FaultyNode):
 
         class Worker(LenientWorker):
             def as_read(self, head: RequestHead) -> RequestHead:
-                return head if _badge_text(head) else _with_badge(head, outer)
+                return head if badge_text(head) else with_badge(head, outer)
 
         self.worker = Worker
         await super().work(parameters, request, deliver)
@@ -91,7 +93,7 @@ class OuterField(FaultyNode):
 
 class _UrlAlphabet(LenientWorker):
     def as_read(self, head: RequestHead) -> RequestHead:
-        return _with_badge(head, _badge_text(head).replace(b"-", b"+").replace(b"_", b"/"))
+        return with_badge(head, badge_text(head).replace(b"-", b"+").replace(b"_", b"/"))
 
 
 @fault(id="node.badges.url-alphabet", breaks=["AUTH-038", "NODE-020"], trips=["node.badges.base64"])
@@ -103,7 +105,7 @@ class UrlAlphabet(FaultyNode):
 
 class _TrailingText(LenientWorker):
     def as_read(self, head: RequestHead) -> RequestHead:
-        return _with_badge(head, _badge_text(head).rstrip(b"*"))
+        return with_badge(head, badge_text(head).rstrip(b"*"))
 
 
 @fault(id="node.badges.trailing-text", breaks=["AUTH-038", "NODE-020"], trips=["node.badges.base64"])
@@ -115,7 +117,7 @@ class TrailingText(FaultyNode):
 
 class _Unreadable(LenientWorker):
     def left_out(self, head: RequestHead, body: bytes) -> tuple[str, ...]:
-        return (*_ANY, *_LISTS) if _badge_text(head) and _message(head) is None else ()
+        return (*_ANY, *_LISTS) if badge_text(head) and badge_message(head) is None else ()
 
 
 @fault(
@@ -132,7 +134,7 @@ class Unreadable(FaultyNode):
 
 class _Unsigned(LenientWorker):
     def left_out(self, head: RequestHead, body: bytes) -> tuple[str, ...]:
-        badge = _message(head)
+        badge = badge_message(head)
         return ("badge.signature",) if badge is not None and not badge.signature else ()
 
 
@@ -145,11 +147,11 @@ class Unsigned(FaultyNode):
 
 class _LongSignature(LenientWorker):
     def as_read(self, head: RequestHead) -> RequestHead:
-        badge = _message(head)
+        badge = badge_message(head)
         if badge is None or len(badge.signature) <= badges.SIGNATURE_LENGTH:
             return head
         badge.signature = badge.signature[: badges.SIGNATURE_LENGTH]
-        return _with_badge(head, to_text(badge.SerializeToString()).encode())
+        return with_badge(head, to_text(badge.SerializeToString()).encode())
 
 
 @fault(id="node.badges.long-signature", breaks=["AUTH-038"], trips=["node.badges.signature-absent"])
@@ -186,7 +188,7 @@ def _verifies(worker: LenientWorker, signature: bytes, message: bytes) -> bool:
 
 class _ListSigned(LenientWorker):
     def left_out(self, head: RequestHead, body: bytes) -> tuple[str, ...]:
-        badge = _message(head)
+        badge = badge_message(head)
         signed = badge is not None and _verifies(self, badge.signature, badge.credentials.models)
         return ("badge.signature",) if signed else ()
 
@@ -211,7 +213,7 @@ class AnyModel(FaultyNode):
 
 class _Prefixes(LenientWorker):
     def left_out(self, head: RequestHead, body: bytes) -> tuple[str, ...]:
-        badge = _message(head)
+        badge = badge_message(head)
         asked = self.settings.rules.models
         named = badge.credentials.models if badge is not None else b""
         return ("badge.model",) if any(model.encode() in named for model in asked) else ()
@@ -238,7 +240,7 @@ class AllModels(FaultyNode):
 class _FirstModel(LenientWorker):
     def validate(self, head: RequestHead, body: bytes, broken: Rejected | None) -> EngineRequest:
         engine = super().validate(head, body, broken)
-        badge = badges.decode_text(_badge_text(head).decode())
+        badge = badges.decode_text(badge_text(head).decode())
         require_node(badge.models[0] == engine.model, "model", "body.model", "the first model of the badge")
         return engine
 
@@ -256,7 +258,7 @@ class FirstModel(FaultyNode):
 
 class _AsItCame(LenientWorker):
     def left_out(self, head: RequestHead, body: bytes) -> tuple[str, ...]:
-        badge = _message(head)
+        badge = badge_message(head)
         signed = badge is not None and _verifies(self, badge.signature, badge.credentials.SerializeToString())
         return ("badge.models.order", "badge.signature") if signed else ()
 
@@ -277,7 +279,7 @@ class AnyCharacters(FaultyNode):
 
 class _Allocating(LenientWorker):
     def validate(self, head: RequestHead, body: bytes, broken: Rejected | None) -> EngineRequest:
-        badge = _message(head)
+        badge = badge_message(head)
         models = badge.credentials.models if badge is not None else b""
         offset = 0
         while offset + 4 <= len(models):
@@ -297,7 +299,7 @@ class Allocating(FaultyNode):
 
 class _ShortBadges(LenientWorker):
     def validate(self, head: RequestHead, body: bytes, broken: Rejected | None) -> EngineRequest:
-        require_node(len(_badge_text(head)) < 1024, "field.long", "fields", "less than 1024 bytes per name")
+        require_node(len(badge_text(head)) < 1024, "field.long", "fields", "less than 1024 bytes per name")
         return super().validate(head, body, broken)
 
 

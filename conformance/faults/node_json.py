@@ -8,6 +8,7 @@ from typing import Any
 
 from conformance.faults import fault
 from conformance.faults.node_base import FaultyNode
+from conformance.faults.node_workers import LenientWorker
 from openpcc_ref.binary_http import RequestHead
 from openpcc_ref.compute_node import EngineRequest
 from openpcc_ref.errors import Rejected
@@ -27,7 +28,7 @@ class LastCounts(FaultyNode):
     without = ("compute-node.json.duplicate",)
 
 
-class _Rewriting(Worker):
+class RewritingWorker(Worker):
     """Validates what ``rewritten`` makes of the body and passes on what came, or what was made of it."""
 
     passes_rewritten = False
@@ -46,7 +47,7 @@ class _Rewriting(Worker):
         return engine if self.passes_rewritten else replace(engine, body=body)
 
 
-class _Folding(_Rewriting):
+class _Folding(RewritingWorker):
     def rewritten(self, text: str) -> str:
         members = json.loads(text)
         return json.dumps({name.casefold(): value for name, value in members.items()})
@@ -64,15 +65,16 @@ class Folding(FaultyNode):
     worker = _Folding
 
 
-class _Relaxed(_Rewriting):
+class _Relaxed(RewritingWorker):
     passes_rewritten = True
 
     def rewritten(self, text: str) -> str:
         cleaned = text.removeprefix("/* */").replace("'", '"').replace(",}", "}").replace("NaN", "0")
-        return json.dumps(json.loads(cleaned, object_pairs_hook=_unique), ensure_ascii=False)
+        return json.dumps(json.loads(cleaned, object_pairs_hook=unique_members), ensure_ascii=False)
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> Members:
+def unique_members(pairs: list[tuple[str, Any]]) -> Members:
+    """Return the members of an object that has none twice, for :mod:`json`."""
     if len(dict(pairs)) != len(pairs):
         raise ValueError
     return dict(pairs)
@@ -90,7 +92,7 @@ class Relaxed(FaultyNode):
     worker = _Relaxed
 
 
-class _Replacing(_Rewriting):
+class _Replacing(RewritingWorker):
     passes_rewritten = True
     decoding = "replace"
 
@@ -135,11 +137,11 @@ class NothingRequired(FaultyNode):
     without = ("compute-node.json.missing",)
 
 
-class _TextOnly(_Rewriting):
+class _TextOnly(RewritingWorker):
     passes_rewritten = True
 
     def rewritten(self, text: str) -> str:
-        members = json.loads(text, object_pairs_hook=_unique)
+        members = json.loads(text, object_pairs_hook=unique_members)
         if not isinstance(members, dict) or "tools" not in members:
             return text
         del members["tools"]
@@ -157,7 +159,7 @@ class NoTools(FaultyNode):
     worker = _TextOnly
 
 
-class _AsSent(_Rewriting):
+class _AsSent(RewritingWorker):
     pass
 
 
@@ -195,3 +197,58 @@ class SerializedAnew(FaultyNode):
     """Writes the body anew where it asks for the usage, without values of zero."""
 
     worker = _Serializing
+
+
+class _TopOnly(LenientWorker):
+    def left_out(self, head: RequestHead, body: bytes) -> tuple[str, ...]:
+        try:
+            names = [pair[0] for pair in json.loads(body, object_pairs_hook=list)]
+        except (ValueError, TypeError, IndexError):
+            return ()
+        return ("compute-node.json.duplicate",) if len(set(names)) == len(names) else ()
+
+
+@fault(id="node.json.top-only", breaks=["NODE-040"], trips=["node.json.nested-twice"])
+class TopOnly(FaultyNode):
+    """Looks for members twice in the body's own object only, and passes all on."""
+
+    worker = _TopOnly
+
+
+class _Coercing(RewritingWorker):
+    passes_rewritten = True
+
+    def rewritten(self, text: str) -> str:
+        members = json.loads(text, object_pairs_hook=unique_members)
+        if not isinstance(members, dict) or not any(isinstance(members.get(name), int) for name in _COERCED):
+            return text
+        kinds = {name: kind for name, kind in _COERCED.items() if isinstance(members.get(name), int)}
+        return json.dumps(members | {name: kind(members[name]) for name, kind in kinds.items()}, ensure_ascii=False)
+
+
+_COERCED = {"stream": bool, "max_tokens": int}
+
+
+@fault(
+    id="node.json.coercing",
+    breaks=["NODE-039"],
+    trips=["node.json.members"],
+    also=["node.json.nothing-else-changed"],
+)
+class Coercing(FaultyNode):
+    """Takes numbers for truths and truths for numbers."""
+
+    worker = _Coercing
+
+
+class _Searching(Worker):
+    def validate(self, head: RequestHead, body: bytes, broken: Rejected | None) -> EngineRequest:
+        engine = super().validate(head, body, broken)
+        return replace(engine, body=body) if b'"include_usage": true' in body else engine
+
+
+@fault(id="node.json.searching", breaks=["NODE-042"], trips=["node.json.usage-wanted"])
+class Searching(FaultyNode):
+    """Searches the whole body for the usage option, and adds none where it finds one."""
+
+    worker = _Searching

@@ -205,3 +205,11 @@ class NoHealth(FaultyNode):
             await responder.finish()
         else:
             await super().handle(request, responder)
+
+
+@fault(id="node.parameters.underscores", breaks=["NODE-005"], trips=["node.parameters.amount-number"])
+class Underscores(_Reading):
+    """Reads amounts as a program reads its numbers."""
+
+    def as_read(self, media_type: bytes, key: bytes, amount: bytes) -> tuple[bytes, bytes, bytes]:
+        return media_type, key, re.sub(rb"(?<=\d)_(?=\d)", b"", amount)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import secrets
+from collections.abc import AsyncIterator
 from typing import Any
 
 from conformance.faults import fault
 from conformance.faults.node_base import FaultyNode
-from openpcc_ref.compute_node import Footer, Usage
+from conformance.faults.node_responses import FilteringWorker
+from openpcc_ref.compute_messages import ReceiverContext
+from openpcc_ref.compute_node import EngineRequest, Footer, Header, Usage, UsageReader, refund
 from openpcc_ref.credits.currency import encode_text, exact, neighbours
-from openpcc_ref.http1 import Fields, Responder
+from openpcc_ref.http1 import Fields, IncomingResponse, Responder
 from openpcc_ref.services.node_worker import Worker
 
 
@@ -212,3 +217,131 @@ class HeadToo(FaultyNode):
 class _Promising(_Without):
     async def send_head(self, status: int, fields: Fields = ()) -> None:
         await self._responder.send_head(status, (*fields, (b"x-refund-amount", encode_text(exact(8)).encode())))
+
+
+class ReadingWorker(FilteringWorker):
+    """Looks at each piece of the answer, and reports ``found`` as its usage."""
+
+    path = ""
+    found: Usage | None = None
+
+    async def ask_engine(self, engine: EngineRequest, context: ReceiverContext) -> None:
+        self.path = engine.path
+        await super().ask_engine(engine, context)
+
+    async def filtered(self, response: IncomingResponse) -> AsyncIterator[bytes]:
+        async for chunk in response.body():
+            self.look(chunk.data)
+            yield chunk.data
+
+    def look(self, piece: bytes) -> None:
+        """Take a piece of the answer."""
+
+    def usage_of(self, piece: bytes) -> Usage | None:
+        """Return the usage in a piece, as if it were all."""
+        reader = UsageReader(self.path)
+        reader.feed(piece)
+        return reader.finish()
+
+    async def end(self, status: int, usage: Usage | None) -> None:
+        await super().end(status, self.found)
+
+
+class _Piecewise(ReadingWorker):
+    def look(self, piece: bytes) -> None:
+        self.found = self.usage_of(piece) or self.found
+
+
+@fault(id="node.refunds.piecewise", breaks=["NODE-051"], trips=["node.refunds.divided"])
+class Piecewise(FaultyNode):
+    """Takes each piece that it reads from the engine for whole lines."""
+
+    worker = _Piecewise
+
+
+class _Adding(ReadingWorker):
+    def look(self, piece: bytes) -> None:
+        if usage := self.usage_of(piece):
+            before = self.found or Usage(0, 0)
+            read, written = before.input_tokens + usage.input_tokens, before.output_tokens + usage.output_tokens
+            self.found = Usage(read, written)
+
+
+@fault(
+    id="node.refunds.adding",
+    breaks=["NODE-051"],
+    trips=["node.refunds.last-usage"],
+    also=["node.refunds.divided"],
+)
+class Adding(FaultyNode):
+    """Adds up all usages of a stream."""
+
+    worker = _Adding
+
+
+class _Credulous(ReadingWorker):
+    said = b""
+
+    def look(self, piece: bytes) -> None:
+        self.said += piece
+
+    async def end(self, status: int, usage: Usage | None) -> None:
+        read = re.findall(rb'(?:prompt_tokens|prompt_eval_count)\\?": (\d+)', self.said)
+        written = re.findall(rb'(?:completion_tokens|[" ]eval_count|\\"eval_count)\\?": (\d+)', self.said)
+        self.found = Usage(int(read[-1]), int(written[-1])) if usage and read and written else None
+        await super().end(status, usage)
+
+
+@fault(id="node.refunds.credulous", breaks=["NODE-051"], trips=["node.refunds.spoken-usage"])
+class Credulous(FaultyNode):
+    """Searches the answer for numbers behind the names of counts, also in what the model says."""
+
+    worker = _Credulous
+
+
+class _Truths(ReadingWorker):
+    said = b""
+
+    def look(self, piece: bytes) -> None:
+        self.said += piece
+
+    def usage_of(self, piece: bytes) -> Usage | None:
+        return super().usage_of(re.sub(rb'(_tokens|_count)": true', rb'\1": 1', piece))
+
+    async def end(self, status: int, usage: Usage | None) -> None:
+        self.found = self.usage_of(self.said)
+        await super().end(status, usage)
+
+
+@fault(id="node.refunds.truths", breaks=["NODE-052"], trips=["node.refunds.no-usage"])
+class Truths(FaultyNode):
+    """Takes true for one token."""
+
+    worker = _Truths
+
+
+class _Tossing(Worker):
+    def refund(self, status: int, usage: Usage | None) -> Any:
+        if status >= 400:
+            return super().refund(status, usage)
+        factor = secrets.choice((0.0, 1 - 2**-53))
+        return refund(self.parameters.credit_amount, status, usage, factor)
+
+
+@fault(id="node.refunds.tossing", breaks=["NODE-053"], trips=["node.refunds.unbiased"])
+class Tossing(FaultyNode):
+    """Tosses a coin between the neighbours, however near they are."""
+
+    worker = _Tossing
+
+
+@fault(id="node.refunds.streams-unannounced", breaks=["NODE-009"], trips=["node.refunds.trailer-only"])
+class StreamsUnannounced(FaultyNode):
+    """Announces no trailer for streams."""
+
+    async def pass_back(self, responder: Responder, event: Any) -> None:
+        if isinstance(event, Header) and event.max_chunk:
+            media_type = (b"content-type", event.media_type.encode())
+            await responder.send_head(200, (media_type, (b"transfer-encoding", b"chunked")))
+        else:
+            await super().pass_back(responder, event)

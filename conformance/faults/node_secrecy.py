@@ -12,10 +12,10 @@ from conformance.faults.node_base import FaultyNode
 from conformance.faults.node_responses import FilteringWorker
 from openpcc_ref.binary_http import RequestHead
 from openpcc_ref.compute_messages import ReceiverContext
-from openpcc_ref.compute_node import EngineRequest
+from openpcc_ref.compute_node import EngineRequest, Parameters, Usage
 from openpcc_ref.errors import Rejected
-from openpcc_ref.http1 import Fields, IncomingResponse, Responder
-from openpcc_ref.services.node_worker import Worker
+from openpcc_ref.http1 import Fields, Http1Error, IncomingResponse, Responder, connect
+from openpcc_ref.services.node_worker import EngineFailed, Worker
 
 
 class _Remembering(Worker):
@@ -124,3 +124,86 @@ class Cookies(FaultyNode):
     """Keeps cookies of the engine for all requests."""
 
     worker = _Jar
+
+
+class _ShowingFields(Worker):
+    last: ClassVar[Fields] = ()
+
+    async def pass_back(self, engine: EngineRequest, response: IncomingResponse, context: ReceiverContext) -> None:
+        _ShowingFields.last = tuple(line for line in response.fields if line[0].startswith(b"x-"))
+        await super().pass_back(engine, response, context)
+
+
+class _Showing(_Telling):
+    async def send_head(self, status: int, fields: Fields = ()) -> None:
+        await self._responder.send_head(status, (*fields, *_ShowingFields.last))
+
+
+@fault(id="node.secrecy.engine-fields", breaks=["NODE-044", "NODE-008"], trips=["node.secrecy.in-the-clear"])
+class EngineFields(FaultyNode):
+    """Passes fields of the engine on outside the sealed response."""
+
+    worker = _ShowingFields
+
+    async def pass_back(self, responder: Responder, event: Any) -> None:
+        await super().pass_back(_Showing(responder), event)  # type: ignore[arg-type]
+
+
+class _LoggingNonsense(Worker):
+    async def ask_engine(self, engine: EngineRequest, context: ReceiverContext) -> None:
+        heard: list[bytes] = []
+
+        def tap(connection: int, direction: str, time: float, data: bytes) -> None:
+            heard.extend([data] if direction == "in" else [])
+
+        try:
+            async with connect(self.settings.engine_url, tap=tap) as connection:
+                await connection.send_head(b"POST", engine.path.encode(), self.engine_fields(engine))
+                await connection.send(engine.body)
+                await connection.finish()
+                await self.pass_back(engine, await connection.response(), context)
+        except Http1Error as error:
+            print(f"malformed response {b''.join(heard)[:60]!r}", file=sys.stderr, flush=True)
+            raise EngineFailed from error
+
+
+@fault(id="node.secrecy.nonsense-logged", breaks=["NODE-012"], trips=["node.secrecy.logs"])
+class NonsenseLogged(FaultyNode):
+    """Quotes an engine that talks nonsense in its log."""
+
+    worker = _LoggingNonsense
+
+
+class _LoggingHosts(Worker):
+    def validate(self, head: RequestHead, body: bytes, broken: Rejected | None) -> EngineRequest:
+        try:
+            return super().validate(head, body, broken)
+        except Rejected:
+            print(f"refused for host {head.authority!r}, method {head.method!r}", file=sys.stderr, flush=True)
+            raise
+
+
+@fault(id="node.secrecy.hosts-logged", breaks=["NODE-012"], trips=["node.secrecy.logs"])
+class HostsLogged(FaultyNode):
+    """Writes hosts and methods of refused requests to standard error."""
+
+    worker = _LoggingHosts
+
+
+class _SharedAmount(Worker):
+    latest: ClassVar[Parameters | None] = None
+
+    def validate(self, head: RequestHead, body: bytes, broken: Rejected | None) -> EngineRequest:
+        _SharedAmount.latest = self.parameters
+        return super().validate(head, body, broken)
+
+    def refund(self, status: int, usage: Usage | None) -> Any:
+        self.parameters = _SharedAmount.latest or self.parameters
+        return super().refund(status, usage)
+
+
+@fault(id="node.secrecy.shared-amount", breaks=["NODE-011", "NODE-051"], trips=["node.secrecy.parallel"])
+class SharedAmount(FaultyNode):
+    """Refunds of the amount that came last."""
+
+    worker = _SharedAmount

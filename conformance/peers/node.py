@@ -33,8 +33,8 @@ from openpcc_ref.compute_messages import (
 from openpcc_ref.http1 import Fields, Http1Error, IncomingResponse, connect
 from openpcc_ref.sources import RandomSource, system_random
 
-AMOUNT = 1000
-"""Credits that pay for a request where a check does not care."""
+AMOUNT = 1024
+"""Credits that pay for a request where a check does not care: an amount that a credit can have."""
 
 
 def padded(plaintext: bytes) -> bytes:

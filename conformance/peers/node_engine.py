@@ -15,6 +15,9 @@ PATHS = ("/v1/completions", "/v1/chat/completions", "/api/generate", "/api/chat"
 INPUT_TOKENS, OUTPUT_TOKENS = 29, 55
 """The usage that an honest engine reports."""
 
+LIMITS = ("max_tokens", "max_completion_tokens", "num_predict")
+"""Members that limit how much an engine says, in both dialects."""
+
 TOKENS = ("one ", "two ", "three ")
 """What an honest engine says."""
 
@@ -56,6 +59,32 @@ def pieces(path: str, tokens: Sequence[str] = TOKENS, **usage: Any) -> list[byte
 def stream_fields(path: str) -> Fields:
     """Return the fields of a streamed answer."""
     return EVENTS if is_openai(path) else LINES
+
+
+def same_request(got: bytes, sent: bytes) -> bool:
+    """Say whether the engine got what the client sent: written anew perhaps, without members that are null, and with
+    limits of the node's own, which the credit may set. Requirements: NODE-040, NODE-056."""
+    wanted = without_nulls(json.loads(sent))
+    return bool(without_nulls(without_limits(json.loads(got), wanted)) == wanted)
+
+
+def without_limits(got: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
+    """Return what the engine got without limits on tokens that the client has not set. Requirements: NODE-056."""
+    kept = {name: value for name, value in got.items() if name in sent or name not in LIMITS}
+    if isinstance(options := kept.get("options"), dict):
+        asked = sent.get("options", {})
+        options = {name: value for name, value in options.items() if name in asked or name not in LIMITS}
+        kept["options"] = options
+        if not options and "options" not in sent:
+            del kept["options"]
+    return kept
+
+
+def without_nulls(value: Any) -> Any:
+    """Return a JSON value without members that are null, which count as absent. Requirements: NODE-039."""
+    if isinstance(value, dict):
+        return {name: without_nulls(member) for name, member in value.items() if member is not None}
+    return [without_nulls(entry) for entry in value] if isinstance(value, list) else value
 
 
 async def honest(received: Received, responder: Responder) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Literal
 
@@ -22,6 +23,8 @@ from openpcc_ref.protobuf.authbank_pb2 import Badge, Credentials
 _NAME = badges.FIELD_NAME
 _LARGEST = 1024
 """Characters of a badge that fit into a field. Requirements: NODE-035."""
+_ORDER = 2**252 + 27742317777372353535851937790883648493
+"""The order of the group of Ed25519. RFC 8032 section 5.1."""
 
 
 def _signed(world: NodeWorld, models: bytes, *, message: bytes | None = None, seed: bytes | None = None) -> bytes:
@@ -89,17 +92,19 @@ async def outer_field(world: NodeWorld) -> None:
     title="A badge that is not base64 is refused",
 )
 async def base64(world: NodeWorld) -> None:
-    """Asterisks; an honest badge with one behind it, in the alphabet for URLs, and in hexadecimal."""
+    """Asterisks; an honest badge with one behind it, in the alphabet for URLs, without its padding, and in
+    hexadecimal."""
     name = 0
     text = world.material.badge([world.model])
-    while b"+" not in text and b"/" not in text:
-        text = world.material.badge([world.model, f"other:{name}"])
+    while (b"+" not in text and b"/" not in text) or not text.endswith(b"="):
+        text = world.material.badge([world.model, f"other:{'0' * (name % 3)}{name}"])
         name += 1
     message = from_text(text.decode(), Rejected, "badge.text.base64")
     cases = (
         (b"***", "asterisks as a badge"),
         (text + b"*", "an asterisk behind the badge"),
         (text.replace(b"+", b"-").replace(b"/", b"_"), "a badge in the alphabet for URLs"),
+        (text.rstrip(b"="), "a badge without its padding"),
         (message.hex().encode(), "a badge in hexadecimal"),
     )
     await _refused(world, cases)
@@ -149,7 +154,8 @@ async def signature_absent(world: NodeWorld) -> None:
     title="A badge that the AuthBank did not sign is refused",
 )
 async def forged(world: NodeWorld) -> None:
-    """Signed with another key; one bit altered at either end of the signature; a signature of zeros."""
+    """Signed with another key; one bit altered at either end of the signature; a signature of zeros; the honest one
+    with the order of the group added to its scalar, which RFC 8032 section 5.1.7 has refused."""
     encoded = badges.encode_models([world.model])
     honest = Badge.FromString(from_text(_signed(world, encoded).decode(), Rejected, "badge.text.base64"))
     cases = [(_signed(world, encoded, seed=world.random(32)), "a badge signed with another key")]
@@ -157,10 +163,33 @@ async def forged(world: NodeWorld) -> None:
         (altered(honest.signature, 0), "its first byte altered"),
         (altered(honest.signature, 40), "a byte of its second half altered"),
         (bytes(64), "zeros as a signature"),
+        (honest.signature[:32] + _beyond_order(honest.signature[32:]), "a scalar beyond the order in its signature"),
     ):
         made = Badge(credentials=honest.credentials, signature=signature)
         cases.append((to_text(made.SerializeToString()).encode(), f"a badge with {what}"))
     await _refused(world, cases)
+
+
+def _beyond_order(scalar: bytes) -> bytes:
+    return (int.from_bytes(scalar, "little") + _ORDER).to_bytes(32, "little")
+
+
+@check(
+    id="node.badges.two-lines",
+    requirements=["NODE-021", "AUTH-038"],
+    title="Of two badges none lends its signature to the other",
+)
+async def two_lines(world: NodeWorld) -> None:
+    """A forged badge names the asked model and an honest one another model, in two lines of the field, in both
+    orders."""
+    await world.control()
+    body = world.body()
+    others = tuple(line for line in world.fields(body) if line[0] != _NAME)
+    forged_badge = _signed(world, badges.encode_models([world.model]), seed=world.random(32))
+    lines = ((_NAME, forged_badge), (_NAME, world.material.badge([NOT_SERVED])))
+    for pair, what in ((lines, "a forged badge before"), (lines[::-1], "a forged badge behind")):
+        request = world.request(body=body, fields=(*others, *pair))
+        await world.refused(request, f"{what} an honest one for another model")
 
 
 @check(
@@ -169,13 +198,15 @@ async def forged(world: NodeWorld) -> None:
     title="A model that was added after signing is not opened",
 )
 async def model_added(world: NodeWorld) -> None:
-    """The signature is honest, for another list: the asked model was put into it, or in place of another."""
+    """The signature is honest, for another list, whose badge the node has seen: the asked model was put into it, or in
+    place of another."""
     added = badges.encode_models([NOT_SERVED, world.model])
     alone = badges.encode_models([world.model])
     foreign = badges.signed_bytes([NOT_SERVED])
     await _refused(
         world,
         [
+            (world.material.badge([NOT_SERVED]), "an honest badge for another model"),
             (_signed(world, added, message=foreign), "a badge with a model added"),
             (_signed(world, alone, message=foreign), "a badge with a model replaced"),
             (_signed(world, alone, message=b""), "a signature over an empty list"),
@@ -250,19 +281,37 @@ async def not_served(world: NodeWorld) -> None:
 
 
 @check(
+    id="node.badges.near-model",
+    requirements=["NODE-024"],
+    title="A name that is nearly that of a served model is another name",
+)
+async def near_model(world: NodeWorld) -> None:
+    """The asked name has capitals, a blank before or behind, a tag or a registry more, or a letter less; the badge is
+    for the served model, then for the asked name too."""
+    model = world.model
+    for asked in (model.upper(), f" {model}", f"{model} ", f"{model}:latest", f"library/{model}", model[:-1]):
+        if asked not in world.material.models:
+            cases = [
+                (world.material.badge([model]), f"the model {asked!r} with a badge for {model!r}"),
+                (world.material.badge([model, asked]), f"the model {asked!r} with a badge for {model!r} and itself"),
+            ]
+            await _refused(world, cases, model=asked)
+
+
+@check(
     id="node.badges.several-models",
     requirements=["NODE-024", "NODE-022", "AUTH-032"],
     title="A badge for several models opens each that the node serves",
 )
 async def several_models(world: NodeWorld) -> None:
-    """Names of other nodes' models sort before and behind; every model of the node is asked for."""
-    badge = world.material.badge([*world.material.models, "0-first", "~last", NOT_SERVED])
+    """Names of other nodes' models sort before and behind, one with blanks; every model of the node is asked for."""
+    badge = world.material.badge([*world.material.models, "0-first", " a b ", "~last", NOT_SERVED])
     for model in world.material.models[:2]:
         body = world.body(model=model)
         request = world.request(body=body, fields=world.fields(body, badge=badge))
         received = await world.accepted(request, f"{model} with a badge for several models")
-        asked = received is None or received.body == body
-        expect(asked, expected=f"the engine to be asked for {model}", observed="another body")
+        asked = json.loads(received.body).get("model") if received is not None else model
+        expect(asked == model, expected=f"the engine to be asked for {model}", observed=f"it was asked for {asked!r}")
 
 
 @check(

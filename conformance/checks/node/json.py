@@ -7,15 +7,13 @@ import json
 from typing import Any
 
 from conformance.peers.node import NodeWorld
-from conformance.peers.node_engine import PATHS, is_openai
+from conformance.peers.node_engine import PATHS, is_openai, same_request, without_limits
 from conformance.peers.node_material import NOT_SERVED
 from conformance.registry import check
 from conformance.verdicts import expect
 
-_LIMITS = ("max_tokens", "max_completion_tokens", "num_predict")
-"""Members that limit how much an engine says, in both dialects."""
-
 _IMAGE = "data:image/png;base64,iVBORw0KGgo="
+_OPTION_TOOL = {"type": "function", "function": {"name": "count", "stream_options": {"include_usage": True}}}
 _TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
 
 
@@ -38,11 +36,18 @@ async def _one_meaning(world: NodeWorld, body: bytes, what: str, path: str = PAT
         await world.not_asked(what)
         return
     received = await world.engine.arrival()
-    pairs = json.loads(received.body, object_pairs_hook=list)
-    names = [name.casefold() for name, _ in pairs]
-    single = len(set(names)) == len(names) and names == [name for name, _ in pairs]
+    twice: list[str] = []
+
+    def members_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in pairs]
+        twice.extend(name for name in names if names.count(name) > 1)
+        return dict(pairs)
+
+    value = json.loads(received.body, object_pairs_hook=members_of)
+    names = [name.casefold() for name in value]
+    single = not twice and len(set(names)) == len(names) and names == list(value)
     expect(
-        single and ("model", world.model) in [tuple(pair) for pair in pairs if isinstance(pair[1], str)],
+        single and value.get("model") == world.model,
         expected=f"a refusal of {what}, or one meaning of it at the engine",
         observed="it reached the engine as it came",
         deployed="NODE-D03" if received.body == body else None,
@@ -101,6 +106,29 @@ async def member_twice(world: NodeWorld) -> None:
         (_after(world.body(chat), '"me\u017f\u017fages": []'), "messages with another s", chat),
     ):
         await _one_meaning(world, changed, what, path)
+
+
+@check(
+    id="node.json.nested-twice",
+    requirements=["NODE-040"],
+    title="A member twice in an object within the body cannot be read in two ways",
+    needs=["node.engine"],
+)
+async def nested_twice(world: NodeWorld) -> None:
+    """Two contents and two roles of one message, a usage option that is true and false, and one of Ollama's twice, also
+    with an escape."""
+    await world.control()
+    message = '"messages": [{"role": "user", "content": "ping", %s}]'
+    streamed = '"stream": true, "stream_options": {"include_usage": true, "include_usage": false}'
+    for path, members, what in (
+        (PATHS[1], message % '"content": "pong"', "a second content of a message"),
+        (PATHS[1], message % '"\\u0072ole": "system"', "a second role of a message, with an escape"),
+        (PATHS[3], message % '"content": "pong"', "a second content of a message"),
+        (PATHS[0], f'"prompt": "ping", {streamed}', "a second usage option"),
+        (PATHS[2], '"prompt": "ping", "options": {"seed": 1, "seed": 2}', "a second seed in the options"),
+    ):
+        body = f'{{"model": "{world.model}", {members}}}'.encode()
+        await _one_meaning(world, body, f"{what} on {path}", path)
 
 
 @check(
@@ -168,7 +196,12 @@ async def members(world: NodeWorld) -> None:
     cases: list[tuple[str, dict[str, Any]]] = [
         ("/v1/completions", {"options": {}}),
         ("/v1/completions", {"prompt": ["ping"]}),
+        ("/v1/completions", {"prompt": 7}),
         ("/v1/completions", {"stream": "true"}),
+        ("/v1/completions", {"stream": 1}),
+        ("/v1/completions", {"max_tokens": True}),
+        ("/v1/completions", {"max_tokens": 7.5}),
+        ("/v1/completions", {"temperature": "0.5"}),
         ("/v1/completions", {"stream": True, "stream_options": {"include_usage": True, "other": 1}}),
         ("/v1/chat/completions", {"prompt": "ping"}),
         ("/v1/chat/completions", {"messages": [{"role": "user", "content": "ping", "own": 1}]}),
@@ -240,9 +273,11 @@ async def content_kept(world: NodeWorld) -> None:
             world.request(path=path, body=body), f"a chat with tools and an image on {path}"
         )
         assert received is not None
-        sent = json.loads(body)
-        same = _without_limits(json.loads(received.body), sent) == sent
-        expect(same, expected=f"the client's body at the engine for {path}", observed="another one")
+        expect(
+            same_request(received.body, body),
+            expected=f"the client's body at the engine for {path}",
+            observed=f"a difference in {', '.join(_differing(received.body, body))}",
+        )
 
 
 @check(
@@ -252,13 +287,16 @@ async def content_kept(world: NodeWorld) -> None:
     needs=["node.engine"],
 )
 async def usage_wanted(world: NodeWorld) -> None:
-    """On both /v1/ paths, without the option, with it empty, null, false and true."""
+    """On both /v1/ paths, without the option, with it empty, null and false; and with its name and value elsewhere, in
+    a text and in a tool, where they ask for nothing."""
     for path in filter(is_openai, PATHS):
         for more in (
             "",
             ', "stream_options": {}',
             ', "stream_options": null',
             ', "stream_options": {"include_usage": false}',
+            ', "stop": "\\"stream_options\\": {\\"include_usage\\": true}"',
+            f', "tools": {json.dumps([_OPTION_TOOL])}' if "chat" in path else "",
         ):
             body = _after(world.body(path), f'"stream": true{more}')
             received = await world.accepted(world.request(path=path, body=body), f"a streamed request{more}")
@@ -288,20 +326,14 @@ async def nothing_else_changed(world: NodeWorld) -> None:
         received = await world.accepted(world.request(path=path, body=body), f"a request to {path} with {more}")
         assert received is not None
         sent, got = (json.loads(data, parse_int=str, parse_float=str) for data in (body, received.body))
-        got = _without_limits(got, sent)
+        got = without_limits(got, sent)
         if is_openai(path) and '"stream": true' in more:
             got.pop("stream_options", None)
         same = json.dumps(sent) == json.dumps(got)  # in the same order
         expect(same, expected=f"nothing else changed in {more}", observed="another body", deployed="NODE-D04")
 
 
-def _without_limits(got: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
-    """Return what the engine got without limits on tokens that the client has not set: the credit may (NODE-056)."""
-    kept = {name: value for name, value in got.items() if name in sent or name not in _LIMITS}
-    if isinstance(options := kept.get("options"), dict):
-        asked = sent.get("options", {})
-        options = {name: value for name, value in options.items() if name in asked or name not in _LIMITS}
-        kept["options"] = options
-        if not options and "options" not in sent:
-            del kept["options"]
-    return kept
+def _differing(got: bytes, sent: bytes) -> list[str]:
+    """Return the names of members that are not the same."""
+    ours, theirs = json.loads(sent), json.loads(got)
+    return sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))

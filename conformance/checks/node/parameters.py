@@ -115,8 +115,8 @@ async def amount_absent(world: NodeWorld) -> None:
     title="An X-Credit-Amount that is no integer is refused",
 )
 async def amount_number(world: NodeWorld) -> None:
-    """Letters, fractions, an exponent, hexadecimal, two numbers, and more than 64 bits."""
-    texts = (b"abc", b"1.5", b"1e3", b"0x10", b"1 000", b"10,20", b"9223372036854775808", b"1" * 400)
+    """Letters, fractions, an exponent, hexadecimal, an underscore, two numbers, and more than 64 bits."""
+    texts = (b"abc", b"1.5", b"1e3", b"0x10", b"1 000", b"1_000", b"10,20", b"9223372036854775808", b"1" * 400)
     await _refused(world, _AMOUNT, [((text,), f"X-Credit-Amount {text[:24].decode()}") for text in texts])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from conformance.peers.node import NodeWorld
@@ -14,6 +15,8 @@ from openpcc_ref.credits.currency import exact, neighbours
 from openpcc_ref.http1 import field_values
 
 _PAID = 200
+_LARGE = 262144
+"""A credit of the size that clients pay with: the amounts near it are 8192 apart."""
 
 
 async def _asked(world: NodeWorld, path: str, answer: Answer, *, amount: int = _PAID, streamed: bool = False) -> Opened:
@@ -101,12 +104,12 @@ async def nothing_left(world: NodeWorld) -> None:
     needs=["node.engine"],
 )
 async def no_usage(world: NodeWorld) -> None:
-    """No counts at all, one of the two, texts, null, fractions and lists in their place; a stream that ends without
-    usage, and text that is no JSON on the paths where a node may look for it."""
+    """No counts at all, one of the two, texts, null, true, fractions and lists in their place; a stream that ends
+    without usage."""
     for path in (PATHS[1], PATHS[3]):
         names = ("prompt_tokens", "completion_tokens") if is_openai(path) else ("prompt_eval_count", "eval_count")
         cases: list[tuple[str, dict[str, Any]]] = [("no counts", {"own": 1}), ("one count", {names[0]: 29})]
-        cases += [(f"counts {bad!r}", dict.fromkeys(names, bad)) for bad in ("29", None, [29], 29.5)]
+        cases += [(f"counts {bad!r}", dict.fromkeys(names, bad)) for bad in ("29", None, True, [29], 29.5)]
         for what, reported in cases:
             members = {"usage": reported} if is_openai(path) else reported
             answer = whole(path, **members)
@@ -140,11 +143,55 @@ async def negative_usage(world: NodeWorld) -> None:
     needs=["node.engine"],
 )
 async def last_usage(world: NodeWorld) -> None:
-    """Every piece of a stream reports a usage, of zero, as some engines do; the last one that of all."""
+    """Pieces of a stream report a usage, as some engines do: of zero, then what was used so far; the last one that of
+    all."""
     for path in (PATHS[0], PATHS[2]):
-        parts = [*pieces(path, **counts(path, 0, 0))[:-1], *pieces(path)[3:]]
-        opened = await _asked(world, path, streaming(parts, path), streamed=True)
-        _expect_left(opened, 75.5, f"usages on the way and one at the end on {path}")
+        for read, written, what in ((0, 0, "usages of zero"), (29, 20, "usages so far")):
+            parts = [*pieces(path, **counts(path, read, written))[:-1], *pieces(path)[3:]]
+            if not is_openai(path):  # whose lines end with what they count
+                parts = [_with_counts(part, counts(path, read, written)) for part in parts[:3]] + parts[-1:]
+            opened = await _asked(world, path, streaming(parts, path), streamed=True)
+            _expect_left(opened, 75.5, f"{what} on the way and one at the end on {path}")
+
+
+def _with_counts(line: bytes, reported: dict[str, Any]) -> bytes:
+    return json.dumps(json.loads(line) | reported).encode() + b"\n"
+
+
+@check(
+    id="node.refunds.divided",
+    requirements=["NODE-051"],
+    title="The usage counts however the answer is cut into pieces",
+    needs=["node.engine"],
+)
+async def divided(world: NodeWorld) -> None:
+    """Answers and streams of the engine come in one piece, and in pieces of 5 bytes."""
+    for path in (PATHS[0], PATHS[2]):
+        for streamed in (False, True):
+            said = b"".join(pieces(path)) if streamed else whole(path)
+            for size, how in ((len(said), "in one piece"), (5, "in pieces of 5 bytes")):
+                parts = [said[start : start + size] for start in range(0, len(said), size)]
+                opened = await _asked(world, path, streaming(parts, path), streamed=streamed)
+                what = f"{'a stream' if streamed else 'an answer'} {how} on {path}"
+                _expect_content(opened, said, what)
+                _expect_left(opened, 75.5, what)
+
+
+@check(
+    id="node.refunds.spoken-usage",
+    requirements=["NODE-051"],
+    title="Usage that the model speaks of is text and no usage",
+    needs=["node.engine"],
+)
+async def spoken_usage(world: NodeWorld) -> None:
+    """The generated text holds the members of a usage of zero, as a client could have it said. The true usage stands
+    before it in the answer, and behind it."""
+    for path in (PATHS[0], PATHS[2]):
+        spoken = json.dumps(counts(path, 0, 0))
+        behind = json.loads(whole(path, f"one {spoken} two"))
+        for members, where in ((behind, "behind"), (counts(path) | behind, "before")):
+            opened = await _asked(world, path, saying(json.dumps(members).encode()))
+            _expect_left(opened, 75.5, f"a usage {where} a text about another on {path}")
 
 
 @check(
@@ -188,9 +235,14 @@ async def refusal(world: NodeWorld) -> None:
     title="The refund is reported in the trailer, which is announced",
 )
 async def trailer_only(world: NodeWorld) -> None:
-    """An answer and a refusal: Trailer names X-Refund-Amount, the head has no such field and the trailer has it once;
-    no field of the sealed response has it either."""
-    for plaintext, what in ((world.request(), "an answer"), (world.request(body=b"{}"), "a refusal")):
+    """An answer, a stream and a refusal: Trailer names X-Refund-Amount, the head has no such field and no field of the
+    sealed response has it either."""
+    streamed = world.request(body=world.body(stream=True))
+    for plaintext, what in (
+        (world.request(), "an answer"),
+        (streamed, "a stream"),
+        (world.request(body=b"{}"), "a refusal"),
+    ):
         sealed = world.sealed()
         answer = await world.post(sealed.sealed(plaintext), sealed)
         opened = open_answer(answer, sealed.context)
@@ -219,3 +271,26 @@ async def rounding(world: NodeWorld) -> None:
         if {0, 1} <= seen:
             break
     expect(seen == {0, 1}, expected="0 and 1 as refunds of a half", observed=f"only {sorted(seen)}")
+
+
+@check(
+    id="node.refunds.unbiased",
+    requirements=["NODE-053", "NODE-051"],
+    title="What is left is hardly ever rounded to the far neighbour",
+    needs=["node.engine"],
+)
+async def unbiased(world: NodeWorld) -> None:
+    """Of a credit of 262144 there are 253952.5 left, half a credit above an amount and 8191.5 below the next one, 16
+    times: rounding that keeps the mean takes the upper one once in 16384 times, and three times in 16 hardly ever."""
+    answer = whole(PATHS[0], **counts(PATHS[0], 16383, 0))
+    left = neighbours(_LARGE - 16383 / 2)
+    upper = 0
+    for _ in range(16):
+        opened = await _asked(world, PATHS[0], saying(answer), amount=_LARGE)
+        _expect_left(opened, _LARGE - 16383 / 2, f"a credit of {_LARGE}")
+        upper += opened.refund is not None and opened.refund.amount == left.upper
+    expect(
+        upper < 3,
+        expected=f"{left.lower} as nearly every refund of {_LARGE - 8191.5}",
+        observed=f"{upper} of 16 times {left.upper}",
+    )

@@ -7,7 +7,7 @@ from typing import Any
 
 from conformance.canaries import search
 from conformance.peers.node import NodeWorld
-from conformance.peers.node_engine import PATHS
+from conformance.peers.node_engine import PATHS, same_request
 from conformance.peers.node_message import Opened
 from conformance.registry import check
 from conformance.verdicts import expect
@@ -17,6 +17,11 @@ from openpcc_ref.varint import encode_varint
 
 _MAX_FIELD = 1024
 _MAX_BODY = 1048576
+_SENT = (
+    *(b"authorization", b"cookie", b"user-agent", b"accept", b"accept-language", b"x-forwarded-for", b"x-own"),
+    *(b"x-request-id", b"traceparent", b"baggage"),
+)
+"""Fields that clients, proxies and tracers send."""
 
 
 def _code(opened: Opened) -> Any:
@@ -44,7 +49,8 @@ def _lines(world: NodeWorld, body: bytes, name: bytes, *values: bytes) -> Fields
     needs=["node.engine"],
 )
 async def forwarded(world: NodeWorld) -> None:
-    """Method and path are the same, and the body is the same JSON value; in both forms."""
+    """Method and path are the same, and the body is the same JSON value; in both forms. Streamed, model and prompt or
+    messages are the same."""
     for number, path in enumerate(PATHS):
         form = (Form.UNCHUNKED, Form.CHUNKED)[number % 2]
         body = world.body(path)
@@ -54,10 +60,17 @@ async def forwarded(world: NodeWorld) -> None:
         same = received.method == b"POST" and received.target == path.encode()
         expect(same, expected=f"POST {path} at the engine", observed=observed)
         expect(
-            json.loads(received.body) == json.loads(body),
+            same_request(received.body, body),
             expected=f"the client's body at the engine for {path}",
             observed=f"another one of {len(received.body)} bytes",
         )
+        streamed = world.body(path, stream=True)
+        request = world.request(form, path=path, body=streamed)
+        received = await world.accepted(request, f"a streamed request to {path}", form)
+        assert received is not None
+        sent, got = json.loads(streamed), json.loads(received.body)
+        changed = [name for name in ("model", "prompt", "messages") if got.get(name) != sent.get(name)]
+        expect(not changed, expected=f"what the client streams on {path}", observed=f"another {', '.join(changed)}")
 
 
 @check(
@@ -196,18 +209,23 @@ async def field_length(world: NodeWorld) -> None:
     title="A body of 1048576 bytes is accepted, and one of a byte more refused",
 )
 async def body_limit(world: NodeWorld) -> None:
-    """A prompt fills the body up to its length; honest but for that."""
-    for length, taken in ((_MAX_BODY, True), (_MAX_BODY + 1, False)):
+    """A prompt fills the body up to its length; honest but for that; in both forms."""
+    for form, length, taken in (
+        (Form.UNCHUNKED, _MAX_BODY, True),
+        (Form.UNCHUNKED, _MAX_BODY + 1, False),
+        (Form.CHUNKED, _MAX_BODY, True),
+        (Form.CHUNKED, _MAX_BODY + 1, False),
+    ):
         body = world.body(prompt="a" * (length - len(world.body(prompt=""))))
         expect(len(body) == length, expected=f"a body of {length} bytes", observed=f"one of {len(body)}")
-        what = f"a body of {length} bytes"
+        what = f"a body of {length} bytes, {form}"
         if taken:
-            received = await world.accepted(world.request(body=body), what)
-            whole = received is None or json.loads(received.body) == json.loads(body)
+            received = await world.accepted(world.request(form, body=body), what, form)
+            whole = received is None or same_request(received.body, body)
             expect(whole, expected=f"{what} at the engine", observed="another one")
             world.engine.reset()
         else:
-            await world.refused(world.request(body=body), what)
+            await world.refused(world.request(form, body=body), what, form)
 
 
 @check(
@@ -216,7 +234,7 @@ async def body_limit(world: NodeWorld) -> None:
     title="A body without a declared length, or of another one, is refused",
 )
 async def body_length(world: NodeWorld) -> None:
-    """No content-length, one too many and one too few, both lengths in two lines, and no number; in both forms."""
+    """No content-length, one too many and one too few, none at all, and no number; in both forms."""
     body = world.body()
     size = len(body)
     declared: tuple[tuple[bytes, ...], ...] = (
@@ -275,12 +293,13 @@ async def body_empty(world: NodeWorld) -> None:
     needs=["node.engine"],
 )
 async def fields_hidden(world: NodeWorld) -> None:
-    """Fields that clients and proxies send, with marked values, inside the sealed request and beside it; the badge
-    too."""
-    names = (b"authorization", b"cookie", b"user-agent", b"accept", b"accept-language", b"x-forwarded-for", b"x-own")
-    marks = {f"{name.decode()} {where}": world.random(12).hex() for name in names for where in ("inside", "outside")}
+    """Fields that clients, proxies and tracers send, with marked values, inside the sealed request and beside it; the
+    badge too."""
+    marks = {f"{name.decode()} {where}": world.random(16).hex() for name in _SENT for where in ("inside", "outside")}
+    shapes = {b"traceparent": "00-{}-00f067aa0ba902b7-01", b"baggage": "own={}"}  # others do not travel
     inner, outer = (
-        tuple((name, marks[f"{name.decode()} {where}"].encode()) for name in names) for where in ("inside", "outside")
+        tuple((name, shapes.get(name, "{}").format(marks[f"{name.decode()} {where}"]).encode()) for name in _SENT)
+        for where in ("inside", "outside")
     )
     for form in Form:
         body = world.body()
@@ -321,4 +340,5 @@ async def refusal_form(world: NodeWorld) -> None:
             )
             expect(texts, expected=f"code, error and message for {what}", observed=str(opened))
             types = [value for name, value in response.head.fields if name == b"content-type"]
-            expect(types == [b"application/json"], expected="content-type application/json", observed=str(types))
+            plain = [value.partition(b";")[0].strip().lower() for value in types]
+            expect(plain == [b"application/json"], expected="content-type application/json", observed=str(types))

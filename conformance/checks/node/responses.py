@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import anyio
 
 from conformance.peers.node import NodeWorld
-from conformance.peers.node_engine import JSON, PATHS, pieces, saying, stream_fields, streaming, whole
+from conformance.peers.node_engine import EVENTS, JSON, PATHS, pieces, saying, stream_fields, streaming, whole
 from conformance.peers.node_message import Answer, Opened, joined, open_answer
+from conformance.peers.scripted import Answer as EngineAnswer
 from conformance.peers.scripted import Received
 from conformance.registry import check
 from conformance.verdicts import Violation, expect
@@ -130,10 +131,12 @@ async def stream_kept(world: NodeWorld) -> None:
     needs=["node.engine"],
 )
 async def padded(world: NodeWorld) -> None:
-    """Answers of several lengths with a declared one, and a refusal: the plaintext is a multiple of 514 bytes long."""
+    """Answers of several lengths with a declared one, a stream, and a refusal: the plaintext is a multiple of 514 bytes
+    long."""
     for size in (1, 300, 514, 1500):
         world.engine.answer = saying(b"a" * size)
         _expect_padded(await world.ask(world.request()), f"an answer of {size} bytes")
+    _expect_padded(await _streamed(world, pieces(PATHS[0])), "a stream")
     _expect_padded(await world.ask(world.request(body=b"{}")), "a refusal")
 
 
@@ -173,16 +176,71 @@ async def first_token(world: NodeWorld) -> None:
         await exchange.finish()
         with anyio.move_on_after(world.step_s / 2):
             async for piece in exchange.plaintext(sealed.context):
-                try:
-                    seen += b"".join(part.data for part in decoder.feed(piece) if isinstance(part, Content))
-                except Rejected as rejected:
-                    raise Violation("a Binary HTTP response inside", str(rejected)) from rejected
+                seen += _content_of(decoder, piece)
                 if first in seen:
                     break
     read.set()
     expect(
         first in seen, expected="the first token before the engine goes on", observed=f"{len(seen)} bytes of content"
     )
+
+
+@check(
+    id="node.responses.every-token",
+    requirements=["NODE-060"],
+    title="Every token leaves before the engine has produced the next",
+    needs=["node.engine"],
+)
+async def every_token(world: NodeWorld) -> None:
+    """The engine holds each line of its stream until the client has read the one before it; in both dialects."""
+    for path in (PATHS[0], PATHS[2]):
+        await _token_by_token(world, path)
+
+
+async def _token_by_token(world: NodeWorld, path: str) -> None:
+    parts = pieces(path)
+    read = [anyio.Event() for _ in parts]
+
+    async def holding(received: Received, responder: Responder) -> None:
+        await received.end()
+        await responder.send_head(200, stream_fields(path))
+        with anyio.move_on_after(world.step_s):
+            for part, was_read in zip(parts, read, strict=True):
+                await responder.send(part)
+                await was_read.wait()
+        await responder.finish()
+
+    world.engine.answer = holding
+    sealed = world.sealed()
+    content = joined(sealed.sealed(world.request(path=path, body=world.body(path, stream=True))))
+    seen = b""
+    decoder = ResponseDecoder()
+    async with world.open_exchange(sealed) as exchange:
+        await exchange.send(content)
+        await exchange.finish()
+        with anyio.move_on_after(world.step_s / 2):
+            async for piece in exchange.plaintext(sealed.context):
+                seen += _content_of(decoder, piece)
+                for number, was_read in enumerate(read):
+                    if seen.startswith(b"".join(parts[: number + 1])):
+                        was_read.set()
+                if read[-1].is_set():
+                    break
+    count = sum(was_read.is_set() for was_read in read)
+    for was_read in read:
+        was_read.set()
+    expect(
+        count == len(parts),
+        expected=f"each of {len(parts)} lines on {path} before the engine goes on",
+        observed=f"{count} of them; the next one did not come",
+    )
+
+
+def _content_of(decoder: ResponseDecoder, piece: bytes) -> bytes:
+    try:
+        return b"".join(part.data for part in decoder.feed(piece) if isinstance(part, Content))
+    except Rejected as rejected:
+        raise Violation("a Binary HTTP response inside", str(rejected)) from rejected
 
 
 @check(
@@ -208,6 +266,23 @@ async def _cut(received: Received, responder: Responder) -> None:
     await responder.abort()
 
 
+_LONGER: Fields = (*JSON, (b"content-length", b"%d" % (len(whole(PATHS[0])) + 1)))
+"""The fields of an answer that is a byte longer than what is sent of it."""
+
+
+def _closing(fields: Fields) -> EngineAnswer:
+    """Return an engine that closes its connection, in order, before the end that its framing gives the answer."""
+
+    async def answer(received: Received, responder: Responder) -> None:
+        await received.end()
+        lines = b"".join(b"%s: %s\r\n" % line for line in fields)
+        part = pieces(PATHS[0])[0]
+        content = b"%x\r\n%s\r\n" % (len(part), part) if fields is EVENTS else whole(PATHS[0])
+        await responder.send_raw(b"HTTP/1.1 200 OK\r\n" + lines + b"\r\n" + content)
+
+    return answer
+
+
 @check(
     id="node.responses.engine-cut",
     requirements=["NODE-064", "MSG-045"],
@@ -215,11 +290,18 @@ async def _cut(received: Received, responder: Responder) -> None:
     needs=["node.engine"],
 )
 async def engine_cut(world: NodeWorld) -> None:
-    """The engine resets its connection after the first token. The node's response must not end cleanly, neither as
-    HTTP nor with a final chunk, or be an error."""
-    world.engine.answer = _cut
+    """The engine resets its connection after the first token; then it closes it within a stream, and within an answer
+    whose length it has declared. The node's response must not end cleanly, neither as HTTP nor with a final chunk, or
+    be an error."""
+    for answer, streamed in ((_cut, True), (_closing(EVENTS), True), (_closing(_LONGER), False)):
+        world.engine.answer = answer
+        await _expect_aborted(world, streamed=streamed)
+
+
+async def _expect_aborted(world: NodeWorld, *, streamed: bool) -> None:
     sealed = world.sealed()
-    answer = await world.post(sealed.sealed(world.request(body=world.body(stream=True))), sealed)
+    body = world.body(stream=True if streamed else None)
+    answer = await world.post(sealed.sealed(world.request(body=body)), sealed)
     if answer.form is None:
         expect(answer.status >= 500, expected="an error for a broken engine", observed=str(answer))
         return
@@ -270,19 +352,28 @@ async def _expect_failure(world: NodeWorld, what: str) -> None:
     title="The same sealed request gets two responses that share nothing",
 )
 async def fresh_nonce(world: NodeWorld) -> None:
-    """One sealed request comes twice, byte for byte. A second one may be refused; answered, it has another nonce and
-    another ciphertext."""
+    """One sealed request comes twice, byte for byte, and another one. A second one may be refused; answered, it has
+    another nonce. Random nonces share neither beginning nor end, as those of a counter or a clock do."""
+    nonces: list[bytes] = []
     for form_ in Form:
         sealed = world.sealed(form_)
         content = sealed.sealed(world.request(form_))
         first = await world.post(content, sealed)
-        opened = open_answer(first, sealed.context)
+        nonces.append(open_answer(first, sealed.context).nonce)
+        nonces.append((await world.ask(world.request(form_), form_)).nonce)
         second = await world.post(content, sealed)
         if second.form is None:
-            expect(second.status == 400, expected="an answer or a refusal of a repetition", observed=str(second))
-            continue
-        again = open_answer(second, sealed.context)
-        expect(opened.nonce != again.nonce, expected="a fresh response nonce", observed="the same one again")
+            refused = 400 <= second.status <= 499
+            expect(refused, expected="an answer or a refusal of a repetition", observed=str(second))
+        else:
+            nonces.append(open_answer(second, sealed.context).nonce)
+    for part, where in ((slice(5), "beginning"), (slice(-5, None), "end")):
+        alike = len(nonces) - len({nonce[part] for nonce in nonces})
+        expect(
+            not alike,
+            expected="fresh random response nonces",
+            observed=f"{alike + 1} of {len(nonces)} with one {where}",
+        )
 
 
 @check(

@@ -9,22 +9,26 @@ import anyio
 
 from conformance.canaries import search
 from conformance.peers.node import NodeWorld
-from conformance.peers.node_engine import JSON, saying, whole
+from conformance.peers.node_engine import JSON, saying, streaming, whole
 from conformance.peers.node_message import Opened
-from conformance.peers.scripted import Received, answer_after_request
+from conformance.peers.scripted import Answer, Received, answer_after_request
 from conformance.peers.stepped import side_by_side
 from conformance.registry import check
 from conformance.targets import LaunchedTarget
 from conformance.verdicts import NotApplicable, expect
 from openpcc_ref.compute_messages import Form
-from openpcc_ref.http1 import Responder
+from openpcc_ref.credits.currency import neighbours
+from openpcc_ref.http1 import Fields, Responder
 
 _PARALLEL = 4
+_AMOUNTS = (128, 256, 1024, 8192)[:_PARALLEL]
+_ASKED = ("prompt", "model", "path", "member", "authority", "method", "content type")
+_ANSWERED = ("answer", "line", "field of the engine", "nonsense")
 
 
 async def _ask_everything(world: NodeWorld) -> dict[str, bytes]:
     """Ask in ways that are answered and refused, everything marked; return the marks."""
-    marks = {name: world.random(12).hex() for name in ("prompt", "model", "path", "member", "answer")}
+    marks = {name: world.random(12).hex() for name in (*_ASKED, *_ANSWERED)}
     secrets = {name: value.encode() for name, value in marks.items()}
     prompt = {"prompt": marks["prompt"]}
     for form in Form:
@@ -39,15 +43,41 @@ async def _ask_everything(world: NodeWorld) -> dict[str, bytes]:
         world.request(body=json.dumps(json.loads(body) | {marks["member"]: 1}).encode()),
         world.request(body=body[:-1]),
         world.request(body=body, fields=world.fields(body, badge=b"***")),
+        world.request(body=body, authority=f"{marks['authority']}.example".encode()),
+        world.request(body=body, method=marks["method"].upper().encode()),
+        world.request(body=body, fields=_other_type(world, body, f"text/{marks['content type']}")),
     )
     for plaintext in refused:
         await world.ask(plaintext)
-    world.engine.answer = saying(marks["answer"].encode(), status=500, fields=JSON)
-    await world.ask(world.request(body=body))
+    own: Fields = (*JSON, (b"x-own", marks["field of the engine"].encode()))
+    for status in (200, 500):
+        world.engine.answer = saying(marks["answer"].encode(), status=status, fields=own)
+        await world.ask(world.request(body=body))
+    world.engine.answer = streaming([f"{marks['line']}\n".encode(), f"data: {marks['line']}\n\n".encode()])
+    await world.ask(world.request(body=world.body(**prompt, stream=True)))
+    for raw in (b"%s\r\n\r\n", b"HTTP/1.1 200 OK\r\n%s\r\n\r\n", b"HTTP/1.1 307 Go\r\nlocation: /%s\r\n\r\n"):
+        world.engine.answer = _saying_raw(raw % marks["nonsense"].encode())
+        sealed = world.sealed()
+        await world.post(sealed.sealed(world.request(body=body)), sealed)
     secrets["badge"] = world.material.badge([world.model])
     if world.material.secret_key is not None:
         secrets["key of the node"] = world.material.secret_key
     return secrets
+
+
+def _other_type(world: NodeWorld, body: bytes, media_type: str) -> Fields:
+    lines = world.fields(body)
+    return tuple((name, media_type.encode() if name == b"content-type" else value) for name, value in lines)
+
+
+def _saying_raw(data: bytes) -> Answer:
+    """Return an engine that says what need not be HTTP."""
+
+    async def answer(received: Received, responder: Responder) -> None:
+        await received.end()
+        await responder.send_raw(data)
+
+    return answer
 
 
 @check(
@@ -57,8 +87,9 @@ async def _ask_everything(world: NodeWorld) -> dict[str, bytes]:
     needs=["node.engine"],
 )
 async def in_the_clear(world: NodeWorld) -> None:
-    """Answered requests, refusals of all kinds, an error of the engine, and one that cannot be reached: whatever the
-    node sends back, in fields, content and trailers, is searched for marks as they are and re-encoded."""
+    """Answered requests, refusals of all kinds, an error of the engine, one that talks nonsense, and one that cannot be
+    reached: whatever the node sends back, in fields, content and trailers, is searched for marks as they are and
+    re-encoded."""
     secrets = await _ask_everything(world)
     async with world.engine.unreachable():
         sealed = world.sealed()
@@ -75,8 +106,8 @@ async def in_the_clear(world: NodeWorld) -> None:
     needs=["node.engine"],
 )
 async def logs(world: NodeWorld) -> None:
-    """Answered requests, refusals of all kinds and an error of the engine; then what the program wrote to standard
-    output and standard error is searched. What goes into files cannot be seen."""
+    """Answered requests, refusals of all kinds, an error of the engine and nonsense; then what the program wrote to
+    standard output and standard error is searched. What goes into files cannot be seen."""
     if not isinstance(world.subject, LaunchedTarget):
         raise NotApplicable("what a node logs is seen only where the runner has started it")
     secrets = await _ask_everything(world)
@@ -97,19 +128,20 @@ async def logs(world: NodeWorld) -> None:
     needs=["node.engine"],
 )
 async def parallel(world: NodeWorld) -> None:
-    """Four requests with prompts of their own; the engine answers, repeating the prompt, when all have arrived, the
-    last one first."""
+    """Four requests with prompts and amounts of their own; the engine answers, repeating the prompt, when all have
+    arrived, the last one first. Each refund is what is left of the request's own amount."""
     arrived = [anyio.Event() for _ in range(_PARALLEL)]
     answered = [anyio.Event() for _ in range(_PARALLEL + 1)]
     answered[_PARALLEL].set()
     order: list[Received] = []
+    patience = anyio.current_time() + world.step_s / 2
 
     async def echo(received: Received, responder: Responder) -> None:
         await received.end()
         order.append(received)
         number = len(order) - 1
         arrived[number].set()
-        with anyio.move_on_after(world.step_s / 2):  # a node may take requests one after the other
+        with anyio.move_on_after(patience - anyio.current_time()):  # a node may take requests one after the other
             await arrived[-1].wait()
             await answered[number + 1].wait()
         prompt = json.loads(received.body)["prompt"]
@@ -117,16 +149,23 @@ async def parallel(world: NodeWorld) -> None:
         answered[number].set()
 
     world.engine.answer = echo
-    prompts = [world.random(12).hex() for _ in range(_PARALLEL)]
+    amounts = {world.random(12).hex(): amount for amount in _AMOUNTS}
     opened: dict[str, Opened] = {}
 
     async def ask(prompt: str) -> None:
-        opened[prompt] = await world.ask(world.request(body=world.body(prompt=prompt)))
+        request = world.request(body=world.body(prompt=prompt))
+        opened[prompt] = await world.ask(request, amount=amounts[prompt])
 
-    await side_by_side(partial(ask, prompt) for prompt in prompts)
-    for prompt in prompts:
+    await side_by_side(partial(ask, prompt) for prompt in amounts)
+    for prompt, amount in amounts.items():
         own = opened[prompt].response.content == whole("/v1/completions", prompt)
         expect(own, expected="to each request the answer to its own prompt", observed=str(opened[prompt]))
+        rounding, refund = neighbours(amount - 124.5), opened[prompt].refund
+        expect(
+            refund is not None and not refund.special and refund.amount in (rounding.lower, rounding.upper),
+            expected=f"a refund of {rounding.lower} or {rounding.upper} of {amount}",
+            observed="none" if refund is None else f"a refund of {refund.amount}",
+        )
 
 
 @check(
