@@ -211,6 +211,16 @@ class WhoeverWasThere(SelectingRouter):
         return self.heard_of
 
 
+@fault(id="router.manifests.small-events", breaks=["RTR-020"], trips=["router.manifests.large-evidence"])
+class SmallEvents(Router):
+    """Refuses events of more than 100 kB."""
+
+    async def answer_event(self, request: IncomingRequest, content: bytes) -> bytes:
+        if len(content) > 100_000:
+            raise RoutingRejected("fault.size", where="event", expected="at most 100 kB")
+        return await super().answer_event(request, content)
+
+
 @fault(id="router.manifests.once-well", breaks=["RTR-019"], trips=["router.manifests.routable-only"])
 class OnceWell(SelectingRouter):
     """Lists every node that was routable once."""

@@ -181,3 +181,12 @@ class NeverEnds(ProxyingRouter):
     """Leaves the client waiting when a response breaks off."""
 
     proxied_class = _Unending
+
+
+@fault(id="router.responses.hops-passed", breaks=["PRIV-005"], trips=["router.responses.connection-fields"])
+class HopsPassed(Router):
+    """Passes fields of the node's connection on."""
+
+    def client_fields(self, response: IncomingResponse, candidate: Candidate) -> Fields:
+        hops = tuple(line for line in response.fields if line[0] in (b"keep-alive", b"x-hop"))
+        return (*super().client_fields(response, candidate), *hops)

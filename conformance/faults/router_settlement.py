@@ -171,3 +171,22 @@ class TlsLeavesLocks(ProxyingRouter):
     """Leaves the lock when TLS with a node fails."""
 
     proxied_class = _Blind
+
+
+@fault(
+    id="router.settlement.mixed-up",
+    breaks=["RTR-060", "RTR-070"],
+    trips=["router.settlement.side-by-side"],
+)
+class LatestTransaction(PartsRouter):
+    """Keeps one place for the transaction that is released when a node fails."""
+
+    latest: Transaction | None = None
+
+    async def begin(self, credit: Credit) -> Transaction:
+        self.latest = await super().begin(credit)
+        return self.latest
+
+    async def settle(self, transaction: Transaction, *, delivered: bool) -> None:
+        latest = transaction if delivered or self.latest is None else self.latest
+        await super().settle(latest, delivered=delivered)

@@ -149,6 +149,22 @@ async def evidence(case: RouterCase) -> None:
 
 
 @check(
+    id="router.manifests.large-evidence",
+    requirements=["RTR-020"],
+    title="Large evidence is listed as it is",
+)
+async def large_evidence(case: RouterCase) -> None:
+    """A node has 400 KiB of evidence, as with an event log and the certificates of several accelerators."""
+    piece = SignedEvidencePiece(type=2, data=case.random.randbytes(400 << 10), signature=b"s")
+    node = await case.registered(evidence=SignedEvidenceList(items=[piece]))
+    listed = {manifest.id: manifest.evidence for manifest in (await case.listed()).items}
+    expect(node.id in listed, expected="the node to be listed", observed="it is not")
+    same = list(listed[node.id].items) == [piece]
+    seen = f"{listed[node.id].ByteSize()} bytes, or others"
+    expect(same, expected=f"{len(piece.data)} bytes of evidence, unchanged", observed=seen)
+
+
+@check(
     id="router.manifests.unknown-evidence",
     requirements=["RTR-020"],
     title="Evidence of a type that the router does not know is listed as it is",

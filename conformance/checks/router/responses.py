@@ -9,7 +9,7 @@ from conformance.peers.router_nodes import RESPONSE, answers, response_head
 from conformance.peers.scripted import Received
 from conformance.registry import check
 from conformance.verdicts import Violation, expect
-from openpcc_ref.http1 import Failure, Http1Error, Responder, field_value, field_values
+from openpcc_ref.http1 import Failure, Fields, Http1Error, Responder, field_value, field_values
 
 
 @check(
@@ -75,6 +75,21 @@ async def trailer_announced(case: RouterCase) -> None:
         names = {name.strip() for name in announced.split(b",")}
         seen = announced.decode("latin-1") or "nothing"
         expect(b"x-refund" in names, expected=f"Trailer: X-Refund on a response with {what}", observed=seen)
+
+
+@check(
+    id="router.responses.connection-fields",
+    requirements=["PRIV-005"],
+    title="Fields of the connection with the node stay behind",
+)
+async def connection_fields(case: RouterCase) -> None:
+    """Fields that belong to the connection between router and node, and one that `Connection` names, do not reach the
+    client."""
+    own: Fields = ((b"connection", b"x-hop"), (b"x-hop", b"1"), (b"keep-alive", b"timeout=4711"))
+    case.farm.peer.answer = answers([b"sealed"], fields=own)
+    reply = await case.served(case.mint.credit(10))
+    came = [name.decode() for name, value in own[1:] if value in field_values(reply.fields, name)]
+    expect(not came, expected="no field of the node's connection", observed=", ".join(came))
 
 
 @check(

@@ -149,6 +149,26 @@ async def no_response(case: RouterCase) -> None:
 
 
 @check(
+    id="router.settlement.side-by-side",
+    requirements=["RTR-060", "RTR-070"],
+    title="Locks side by side are not mixed up",
+)
+async def side_by_side(case: RouterCase) -> None:
+    """Sixteen requests at once, every other one for a node that is not there. The nonces of those are released, and of
+    the others consumed."""
+    absent = await _absent_node(case)
+    credits = [case.mint.credit(10) for _ in range(16)]
+    async with anyio.create_task_group() as group:
+        for number, credit in enumerate(credits):
+            node = absent if number % 2 else case.nodes[0]
+            group.start_soon(case.compute, case.paid(credit, node))
+    states = [await case.settled(credit) for credit in credits]
+    served, failed = states[::2], states[1::2]
+    expect(set(served) == {"consumed"}, expected="8 consumed nonces of what was served", observed=", ".join(served))
+    expect(set(failed) == {"free"}, expected="8 released nonces of what failed", observed=", ".join(failed))
+
+
+@check(
     id="router.settlement.cut-response",
     requirements=["RTR-096"],
     title="The lock is settled when the node's response breaks off",
