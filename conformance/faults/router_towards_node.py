@@ -245,3 +245,25 @@ class ClientsQuery(ProxyingRouter):
     """Adds the client's query to the node's URL."""
 
     proxied_class = _WithQuery
+
+
+class _WithTrailers(Proxied):
+    async def forward_request(self, node: Upstream) -> None:
+        try:
+            async for chunk in self.request.body():
+                await node.send(chunk.data)
+        except Exception:
+            await node.abort()
+            raise
+        await node.finish(self.request.trailers)
+
+
+@fault(
+    id="router.towards-node.trailers-passed",
+    breaks=["RTR-041", "RTR-042", "RTR-043"],
+    trips=["router.towards-node.payment-in-trailers"],
+)
+class TrailersPassed(ProxyingRouter):
+    """Passes trailers of requests on, whatever they are."""
+
+    proxied_class = _WithTrailers

@@ -64,6 +64,28 @@ async def payment_stays(case: RouterCase) -> None:
 
 
 @check(
+    id="router.towards-node.payment-in-trailers",
+    requirements=["RTR-041", "RTR-042", "RTR-043"],
+    title="Payment fields do not reach the node as trailers either",
+)
+async def payment_in_trailers(case: RouterCase) -> None:
+    """A chunked request is paid for in its head and says all of it once more in its trailer, with a key and an amount
+    of the client's own. The router may refuse; if it forwards, none of these trailers may come along."""
+    paid = case.paid(case.mint.credit(10))
+    trailers = (*paid, (b"x-encapsulated-key", b"Zm9yZ2Vk"), (b"x-credit-amount", b"99999999999"))
+    announced = (b"trailer", b", ".join(name for name, _ in trailers))
+    async with case.posting((announced, (b"transfer-encoding", b"chunked"), *paid)) as posted:
+        await posted.connection.send(b"sealed request")
+        await posted.connection.finish(trailers)
+        await posted.reply()
+    await case.farm.peer.catch_up()
+    for received in case.farm.peer.requests:
+        await received.end()
+        came = [name.decode() for name, _ in trailers if field_values(received.trailers, name)]
+        expect(not came, expected="no payment fields in trailers at the node", observed=", ".join(came))
+
+
+@check(
     id="router.towards-node.encapsulated-key",
     requirements=["RTR-042"],
     title="The node gets its own encapsulated key, whatever the client sent",
