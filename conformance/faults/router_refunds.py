@@ -37,6 +37,7 @@ class Halved(Router):
     breaks=["RTR-061", "PAY-125"],
     trips=["router.refunds.issued"],
     also=[
+        "router.refunds.repeated-amount",
         "router.refunds.side-by-side",
         "router.refunds.above-payment",
         "router.refunds.after-consumption",
