@@ -179,3 +179,23 @@ class PathTold(Gateway):
 
     def outer_fields(self, form: Form) -> Fields:
         return (*super().outer_fields(form), (b"x-path", b64encode(self.path)))
+
+
+@fault(id="gateway.fields.cookies-joined", breaks=["MSG-021"], trips=["gateway.fields.inner-forwarded"])
+class CookiesJoined(Gateway):
+    """Combines all lines of one name with commas, cookies too."""
+
+    def upstream_fields(self, head: RequestHead, outer: IncomingRequest) -> Fields:
+        lines: dict[bytes, list[bytes]] = {}
+        for name, value in super().upstream_fields(head, outer):
+            lines.setdefault(name, []).append(value)
+        return tuple((name, b", ".join(values)) for name, values in lines.items())
+
+
+@fault(id="gateway.fields.expectation-compared", breaks=["OHT-048"], trips=["gateway.fields.expect"])
+class ExpectationCompared(Gateway):
+    """Compares expectations with case."""
+
+    def require_no_expectation(self, head: RequestHead) -> None:
+        if field_value(head.fields, b"expect") == b"100-continue":
+            super().require_no_expectation(head)

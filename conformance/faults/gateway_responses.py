@@ -8,12 +8,13 @@ from dataclasses import replace
 from hashlib import shake_256
 from itertools import count
 from typing import Any
+from urllib.parse import urljoin
 
 from conformance.faults import fault
 from openpcc_ref.binary_http import Fields, ResponseEncoder
-from openpcc_ref.http1 import Chunk, IncomingResponse, Responder, field_value
+from openpcc_ref.http1 import Chunk, IncomingResponse, Responder, exchange, field_value
 from openpcc_ref.oblivious_http import Form, ResponseContext, ResponseSealer
-from openpcc_ref.services.forwarding import Upstream
+from openpcc_ref.services.forwarding import Upstream, path_of
 from openpcc_ref.services.gateway import Gateway
 from openpcc_ref.services.sealed_request import InnerRequest, SealedRequest
 from openpcc_ref.services.sealed_response import SealedResponse
@@ -295,3 +296,44 @@ class DecodedContent(Gateway):
     ) -> None:
         decoded: Any = _Decoded(upstream)
         await super().forward_response(sealed, inner, decoded, responder)
+
+
+class _Followed:
+    """An upstream that answers with what a redirect leads to."""
+
+    def __init__(self, upstream: Upstream, base: str) -> None:
+        self._upstream = upstream
+        self._base = base
+        self._content: bytes | None = None
+
+    async def response(self) -> IncomingResponse:
+        response = await self._upstream.response()
+        location = field_value(response.fields, b"location")
+        if response.status // 100 != 3 or location is None:
+            return response
+        url = urljoin(self._base, location.decode())
+        final, self._content = await exchange(url, target=path_of(url))
+        return final
+
+    async def content(self, response: IncomingResponse) -> AsyncIterator[Chunk]:
+        if self._content is not None:
+            yield Chunk(self._content)
+            return
+        async for chunk in self._upstream.content(response):
+            yield chunk
+
+
+@fault(
+    id="gateway.responses.redirects-followed",
+    breaks=["OHT-091", "OHT-066"],
+    trips=["gateway.responses.redirect"],
+    also=["gateway.fields.nothing-in-clear"],
+)
+class RedirectsFollowed(Gateway):
+    """Follows redirects of services, as client libraries do on their own."""
+
+    async def forward_response(
+        self, sealed: SealedRequest, inner: InnerRequest, upstream: Upstream, responder: Responder
+    ) -> None:
+        followed: Any = _Followed(upstream, self.admit(inner.head))
+        await super().forward_response(sealed, inner, followed, responder)

@@ -219,16 +219,3 @@ class EndsAtInvalidChunks(_EndsAfter):
 
     def is_end(self, failure: Failure, response: IncomingResponse) -> bool:
         return failure is Failure.MALFORMED
-
-
-@fault(
-    id="relay.takes-resets-for-the-end",
-    breaks=["OHT-060"],
-    trips=["relay.failures.cut-unframed-response"],
-)
-class TakesResetsForTheEnd(_EndsAfter):
-    """Takes a reset of the connection for the end of a response that states no length."""
-
-    def is_end(self, failure: Failure, response: IncomingResponse) -> bool:
-        stated = field_value(response.fields, b"content-length") is not None
-        return failure is Failure.RESET and not stated and not is_chunked(response)

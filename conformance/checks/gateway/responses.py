@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Awaitable, Callable
 from functools import partial
+from itertools import product
 
 import anyio
 
@@ -136,6 +137,31 @@ async def statuses(world: GatewayWorld) -> None:
                 expected=f"inner status {status} with {len(content)} bytes",
                 observed=str(reply),
             )
+
+
+@check(
+    id="gateway.responses.redirect",
+    requirements=["OHT-091", "OHT-066"],
+    title="A redirect by a service is for the client, and not followed",
+)
+async def redirect(world: GatewayWorld) -> None:
+    """The router redirects to a path of its own and to the bank, neither of which clients may ask for. HTTP libraries
+    like to follow; the client must learn of the redirect, and nobody may be asked again."""
+    for location in (b"/node-events", f"{world.bank.url}/accounts".encode()):
+        for status, form in product((301, 302, 303, 307, 308), Form):
+            world.router.reset()
+
+            async def answer(
+                received: Received, responder: Responder, status: int = status, location: bytes = location
+            ) -> None:
+                await answer_after_request(received, responder, status, ((b"location", location),), b"elsewhere")
+
+            world.router.answer = answer
+            reply = await world.ask(compute(b"content"), form)
+            what = f"a redirect with {status} to {location.decode()}"
+            seen = [received.target.decode("latin-1") for received in world.forwarded()]
+            expect(seen == ["/"], expected=f"one request for {what}", observed=f"requests to {', '.join(seen)}")
+            expect(reply.response.head.status == status, expected=f"inner status {status}", observed=str(reply))
 
 
 @check(

@@ -181,26 +181,6 @@ async def invalid_chunked_response(case: RelayCase) -> None:
 
 
 @check(
-    id="relay.failures.cut-unframed-response",
-    requirements=["OHT-060"],
-    title="A response without framing has no clean end when the connection is reset",
-)
-async def cut_unframed_response(case: RelayCase) -> None:
-    """The gateway states neither length nor coding: its response lasts until the connection is closed. It sends some of
-    it and resets the connection, which is no way of closing it."""
-    pieces = case.response_pieces(200)
-
-    async def answer(received: Received, responder: Responder) -> None:
-        await received.end()
-        head = b"HTTP/1.1 200 OK\r\ncontent-type: " + CHUNKED_RESPONSE + b"\r\nconnection: close\r\n\r\n"
-        await responder.send_raw(head + b"".join(pieces[:-1]))
-        await responder.abort()
-
-    case.gateway.answer = answer
-    await _expect_broken_off(case)
-
-
-@check(
     id="relay.failures.broken-answer-is-final",
     requirements=["OHT-049"],
     title="A request is not repeated when its answer is broken",
