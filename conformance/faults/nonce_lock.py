@@ -134,6 +134,7 @@ class GrantsConsumedNonces(LenientNonceLock):
     breaks=["PAY-105"],
     trips=["nonce-lock.lock.consumed"],
     also=[
+        "nonce-lock.lock.race-with-settling",
         "nonce-lock.lock.released",
         "nonce-lock.nonce.nanos",
         "nonce-lock.nonce.other-stamp",

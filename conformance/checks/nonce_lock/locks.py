@@ -14,7 +14,7 @@ from conformance.verdicts import expect
 from openpcc_ref.banking import messages
 from openpcc_ref.credits import Nonce
 
-_AT_ONCE = 64
+_AT_ONCE = 32
 
 
 @check(
@@ -48,21 +48,22 @@ async def twice(case: NonceLockCase) -> None:
 @check(
     id="nonce-lock.lock.race",
     requirements=["PAY-101"],
-    title="Of 64 locks of one nonce at once, one is granted",
+    title="Of 32 locks of one nonce at once, one is granted",
 )
 async def race(case: NonceLockCase) -> None:
-    """64 services lock one nonce at the same time. Exactly one must get a ticket, all others 409, and that ticket
-    must be good."""
-    nonce = case.nonce()
-    replies = await at_once([partial(case.ask_lock, nonce)] * _AT_ONCE)
-    granted = [reply for reply in replies if reply.status == 200]
-    refused = sorted({reply.status for reply in replies if reply.status != 200})
-    expect(
-        (len(granted), refused) == (1, [409]),
-        expected=f"one of {_AT_ONCE} locks, and 409 for the others",
-        observed=f"{len(granted)} locks, and {refused or 'nothing'} for the others",
-    )
-    await case.consume(nonce, granted[0].read(messages.decode_lock_response, "a lock"))
+    """Five times, 32 services lock one nonce at the same time. Exactly one must get a ticket, all others 409, and that
+    ticket must be good."""
+    for _ in range(5):
+        nonce = case.nonce()
+        replies = await at_once([partial(case.ask_lock, nonce)] * _AT_ONCE)
+        granted = [reply for reply in replies if reply.status == 200]
+        refused = sorted({reply.status for reply in replies if reply.status != 200})
+        expect(
+            (len(granted), refused) == (1, [409]),
+            expected=f"one of {_AT_ONCE} locks, and 409 for the others",
+            observed=f"{len(granted)} locks, and {refused or 'nothing'} for the others",
+        )
+        await case.consume(nonce, granted[0].read(messages.decode_lock_response, "a lock"))
 
 
 @check(
@@ -204,4 +205,4 @@ async def independent(case: NonceLockCase) -> None:
 )
 async def many_at_once(case: NonceLockCase) -> None:
     """32 different nonces are locked at the same time, then consumed at the same time. All must succeed."""
-    await _consume_at_once(case, _AT_ONCE // 2)
+    await _consume_at_once(case, _AT_ONCE)
