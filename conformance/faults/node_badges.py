@@ -204,6 +204,10 @@ class ListSigned(FaultyNode):
     id="node.badges.any-model",
     breaks=["NODE-024", "AUTH-038"],
     trips=["node.badges.other-model", "node.badges.second-model"],
+    also=[
+        "node.badges.model-added",
+        "node.badges.two-lines",
+    ],
 )
 class AnyModel(FaultyNode):
     """Takes any well-signed badge for every model that it serves."""
@@ -230,7 +234,14 @@ class Contained(FaultyNode):
     worker = _Prefixes
 
 
-@fault(id="node.badges.all-models", breaks=["NODE-024"], trips=["node.badges.not-served"])
+@fault(
+    id="node.badges.all-models",
+    breaks=["NODE-024"],
+    trips=["node.badges.not-served"],
+    also=[
+        "node.badges.near-model",
+    ],
+)
 class AllModels(FaultyNode):
     """Passes every model that the badge names to the engine, whether the node serves it or not."""
 

@@ -27,7 +27,14 @@ class _FoldingModels(RewritingWorker):
         return json.dumps(members)
 
 
-@fault(id="node.badges.folding-models", breaks=["NODE-024"], trips=["node.badges.near-model"])
+@fault(
+    id="node.badges.folding-models",
+    breaks=["NODE-024"],
+    trips=["node.badges.near-model"],
+    also=[
+        "node.json.usage-wanted",
+    ],
+)
 class FoldingModels(FaultyNode):
     """Looks models up without their case and the blanks around them, and passes on what came."""
 

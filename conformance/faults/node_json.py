@@ -21,6 +21,9 @@ Members = dict[str, Any]
     id="node.json.last-counts",
     breaks=["NODE-040", "NODE-024"],
     trips=["node.json.model-twice", "node.json.member-twice"],
+    also=[
+        "node.json.nested-twice",
+    ],
 )
 class LastCounts(FaultyNode):
     """Reads the last of two members, and passes both on."""
@@ -57,7 +60,12 @@ class _Folding(RewritingWorker):
     id="node.json.folding",
     breaks=["NODE-040", "NODE-024"],
     trips=["node.json.model-case", "node.json.member-twice"],
-    also=["node.json.malformed", "node.json.model-twice", "node.json.usage-wanted"],
+    also=[
+        "node.json.malformed",
+        "node.json.model-twice",
+        "node.json.nested-twice",
+        "node.json.usage-wanted",
+    ],
 )
 class Folding(FaultyNode):
     """Reads names of members without their case, and passes on what came."""

@@ -26,7 +26,13 @@ class _Keeping(Worker):
     id="node.refunds.keeps",
     breaks=["NODE-051"],
     trips=["node.refunds.usage", "node.refunds.prices", "node.refunds.last-usage", "node.refunds.rounding"],
-    also=["node.streams.broken-lines"],
+    also=[
+        "node.refunds.divided",
+        "node.refunds.spoken-usage",
+        "node.refunds.unbiased",
+        "node.secrecy.parallel",
+        "node.streams.broken-lines",
+    ],
 )
 class Keeps(FaultyNode):
     """Keeps what an answer leaves."""
@@ -43,7 +49,15 @@ class _Swapping(Worker):
     id="node.refunds.swapped-prices",
     breaks=["NODE-051"],
     trips=["node.refunds.prices", "node.refunds.usage", "node.refunds.last-usage"],
-    also=["node.refunds.nothing-left", "node.refunds.rounding", "node.streams.broken-lines"],
+    also=[
+        "node.refunds.divided",
+        "node.refunds.nothing-left",
+        "node.refunds.rounding",
+        "node.refunds.spoken-usage",
+        "node.refunds.unbiased",
+        "node.secrecy.parallel",
+        "node.streams.broken-lines",
+    ],
 )
 class SwappedPrices(FaultyNode):
     """Takes the price of output for input."""
@@ -168,10 +182,14 @@ class _Without:
     breaks=["NODE-010"],
     trips=["node.refunds.usage", "node.refunds.refusal"],
     also=[
+        "node.refunds.divided",
         "node.refunds.engine-error",
         "node.refunds.last-usage",
         "node.refunds.prices",
         "node.refunds.rounding",
+        "node.refunds.spoken-usage",
+        "node.refunds.unbiased",
+        "node.secrecy.parallel",
         "node.streams.broken-lines",
     ],
 )
@@ -198,7 +216,10 @@ class _FirstUsage(Worker):
     id="node.refunds.streams-free",
     breaks=["NODE-051"],
     trips=["node.refunds.usage", "node.refunds.last-usage"],
-    also=["node.streams.broken-lines"],
+    also=[
+        "node.refunds.divided",
+        "node.streams.broken-lines",
+    ],
 )
 class StreamsFree(FaultyNode):
     """Reads the usage from the first piece of a stream, where it is zero."""

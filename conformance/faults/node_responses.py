@@ -56,13 +56,18 @@ class _Collecting(Worker):
     breaks=["NODE-061", "NODE-060"],
     trips=["node.responses.form", "node.responses.first-token", "node.responses.chunk-size"],
     also=[
+        "node.refunds.divided",
         "node.refunds.last-usage",
         "node.refunds.prices",
         "node.refunds.rounding",
+        "node.refunds.spoken-usage",
+        "node.refunds.unbiased",
         "node.refunds.usage",
         "node.responses.content-chunks",
         "node.responses.engine-failed",
+        "node.responses.every-token",
         "node.responses.filled",
+        "node.secrecy.parallel",
         "node.streams.broken-lines",
         "node.streams.credit-spent",
     ],
@@ -105,7 +110,10 @@ class _Holding(FilteringWorker):
     id="node.responses.held",
     breaks=["NODE-060"],
     trips=["node.responses.first-token"],
-    also=["node.streams.credit-spent"],
+    also=[
+        "node.responses.every-token",
+        "node.streams.credit-spent",
+    ],
 )
 class Held(FaultyNode):
     """Waits for the end of a stream before it passes on anything."""

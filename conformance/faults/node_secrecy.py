@@ -100,7 +100,11 @@ class _Mixing(FilteringWorker):
     id="node.secrecy.mixed-up",
     breaks=["NODE-011"],
     trips=["node.secrecy.parallel"],
-    also=["node.responses.first-token", "node.streams.credit-spent"],
+    also=[
+        "node.responses.every-token",
+        "node.responses.first-token",
+        "node.streams.credit-spent",
+    ],
 )
 class MixedUp(FaultyNode):
     """Answers every request with what belongs to the one that came last."""

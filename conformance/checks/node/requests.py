@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from conformance.canaries import search
@@ -18,10 +19,13 @@ from openpcc_ref.varint import encode_varint
 _MAX_FIELD = 1024
 _MAX_BODY = 1048576
 _SENT = (
-    *(b"authorization", b"cookie", b"user-agent", b"accept", b"accept-language", b"x-forwarded-for", b"x-own"),
-    *(b"x-request-id", b"traceparent", b"baggage"),
+    *(b"authorization", b"cookie", b"user-agent", b"accept", b"accept-language", b"x-forwarded-for"),
+    *(b"x-request-id", b"x-own"),
 )
-"""Fields that clients, proxies and tracers send."""
+"""Fields that clients and proxies send."""
+
+_SHAPES = {b"traceparent": "00-{}-00f067aa0ba902b7-01", b"baggage": "own={}"}
+"""What tracers send, in the form in which it travels; outside, node and router may have a trace of their own."""
 
 
 def _code(opened: Opened) -> Any:
@@ -295,12 +299,15 @@ async def body_empty(world: NodeWorld) -> None:
 async def fields_hidden(world: NodeWorld) -> None:
     """Fields that clients, proxies and tracers send, with marked values, inside the sealed request and beside it; the
     badge too."""
-    marks = {f"{name.decode()} {where}": world.random(16).hex() for name in _SENT for where in ("inside", "outside")}
-    shapes = {b"traceparent": "00-{}-00f067aa0ba902b7-01", b"baggage": "own={}"}  # others do not travel
-    inner, outer = (
-        tuple((name, shapes.get(name, "{}").format(marks[f"{name.decode()} {where}"]).encode()) for name in _SENT)
-        for where in ("inside", "outside")
-    )
+    marks: dict[str, str] = {}
+
+    def marked(names: Sequence[bytes], where: str) -> Fields:
+        marks.update({f"{name.decode()} {where}": world.random(16).hex() for name in names})
+        texts = ((name, _SHAPES.get(name, "{}").format(marks[f"{name.decode()} {where}"])) for name in names)
+        return tuple((name, text.encode()) for name, text in texts)
+
+    inner = marked((*_SENT, *_SHAPES), "inside")
+    outer = marked(_SENT, "outside")
     for form in Form:
         body = world.body()
         sealed = world.sealed(form)

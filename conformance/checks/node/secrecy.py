@@ -48,7 +48,8 @@ async def _ask_everything(world: NodeWorld) -> dict[str, bytes]:
         world.request(body=body, fields=_other_type(world, body, f"text/{marks['content type']}")),
     )
     for plaintext in refused:
-        await world.ask(plaintext)
+        sealed = world.sealed()
+        await world.post(sealed.sealed(plaintext), sealed)
     own: Fields = (*JSON, (b"x-own", marks["field of the engine"].encode()))
     for status in (200, 500):
         world.engine.answer = saying(marks["answer"].encode(), status=status, fields=own)

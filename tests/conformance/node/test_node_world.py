@@ -71,3 +71,13 @@ async def test_a_node_that_tells_its_engine_a_limit_passes() -> None:
     result = await judge(Role.NODE, target, met)
     assert {case.id: case.observed for case in result.cases if case.verdict is not Verdict.PASS} == {}
     assert "node.streams.credit-spent" in {case.id for case in result.cases}
+
+
+@pytest.mark.anyio
+async def test_a_node_that_differs_where_it_may_passes() -> None:
+    """It writes bodies anew, names its answers, serves one request at a time and none twice. Only a recommendation
+    that it does not follow is held against it."""
+    target = LaunchTarget([sys.executable, str(Path(__file__).with_name("other_node.py"))])
+    result = await judge(Role.NODE, target, quick_checks(Role.NODE))
+    held = {case.id: case.verdict for case in result.cases if case.verdict is not Verdict.PASS}
+    assert held == {"node.json.nothing-else-changed": Verdict.WARN}
