@@ -253,10 +253,10 @@ async def media_type(world: GatewayWorld) -> None:
     title="A request with any one bit changed is refused",
 )
 async def bits(world: GatewayWorld) -> None:
-    """Bits at 60 arbitrary places of an honest request are changed, one at a time."""
+    """Bits at 30 arbitrary places of an honest request are changed, one at a time."""
     await world.control(Form.UNCHUNKED)
     junk = world.junk("bits")
-    for _ in range(60):
+    for _ in range(30):
         envelope = world.envelope(Form.UNCHUNKED)
         content = bytearray(envelope.whole(_PLAINTEXT))
         place = junk.randrange(8 * len(content))

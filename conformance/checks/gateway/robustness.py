@@ -27,7 +27,7 @@ async def junk_content(world: GatewayWorld) -> None:
     junk = world.junk("junk content")
     for form in Form:
         await world.control(form)
-        for _ in range(30):
+        for _ in range(15):
             content = world.envelope(form).start + b"\x20" + junk.randbytes(junk.randrange(2000))
             await world.refusal(content, form, f"{len(content)} bytes of junk")
 
@@ -40,7 +40,7 @@ async def junk_content(world: GatewayWorld) -> None:
 async def junk_message(world: GatewayWorld) -> None:
     """Plaintexts begin like a request and go on arbitrarily."""
     junk = world.junk("junk message")
-    for _ in range(60):
+    for _ in range(30):
         plaintext = junk.choice([b"\0", b"\2", b"\0\4POST", b"\2\3GET\4http", b""])
         plaintext += junk.randbytes(junk.randrange(1, 600))
         status, seen = await world.status_of(plaintext, junk.choice(list(Form)))
@@ -124,19 +124,21 @@ async def stalled_service(world: GatewayWorld) -> None:
 @check(
     id="gateway.robustness.garbage",
     requirements=["OHT-090", "OHT-063"],
-    title="Ten thousand garbage requests later it still answers",
+    title="Thousands of garbage requests later it still answers",
     costly=True,
 )
 async def garbage(world: GatewayWorld) -> None:
-    """Arbitrary content under both media types, one request after the other; each gets its 4xx."""
+    """Arbitrary content under both media types, one request after the other, ten thousand or as many as a slow gateway
+    answers in eight times the deadline of a wait; each gets its 4xx."""
     junk = world.junk("garbage")
-    for number in range(10_000):
-        form = Form.CHUNKED if number % 2 else Form.UNCHUNKED
-        content = junk.randbytes(junk.randrange(80))
-        fields = ((b"content-type", form.request_media_type),)
-        response, _ = await exchange(world.subject.url, b"POST", world.target, fields, content, step_s=world.step_s)
-        status = response.status
-        expect(400 <= status <= 499, expected="a 4xx for garbage", observed=f"status {status} at request {number}")
+    with anyio.move_on_after(8 * world.step_s):
+        for number in range(10_000):
+            form = Form.CHUNKED if number % 2 else Form.UNCHUNKED
+            content = junk.randbytes(junk.randrange(80))
+            fields = ((b"content-type", form.request_media_type),)
+            response, _ = await exchange(world.subject.url, b"POST", world.target, fields, content, step_s=world.step_s)
+            status = response.status
+            expect(400 <= status <= 499, expected="a 4xx for garbage", observed=f"status {status} at request {number}")
     await world.control(Form.UNCHUNKED)
 
 

@@ -336,12 +336,12 @@ async def gateway_refusal(case: RelayCase) -> None:
 @check(
     id="relay.content.after-garbage",
     requirements=["OHT-053"],
-    title="Ten thousand senders of garbage do not stop it",
+    title="Thousands of senders of garbage do not stop it",
     costly=True,
 )
 async def after_garbage(case: RelayCase) -> None:
-    """Ten thousand connections, some at a time, send what is no HTTP, stop in the middle of a head, or hang up.
-    Afterwards an honest request must pass as before."""
+    """Ten thousand connections, some at a time, or as many as a slow relay takes in eight times the deadline of a wait,
+    send what is no HTTP, stop in the middle of a head, or hang up. Afterwards an honest request must pass as before."""
     left = iter(range(10_000))
 
     async def sender() -> None:
@@ -349,9 +349,10 @@ async def after_garbage(case: RelayCase) -> None:
             async with case.raw_client() as client:
                 await client.send(_GARBAGE[number % len(_GARBAGE)])
 
-    async with anyio.create_task_group() as group:
-        for _ in range(_SENDERS):
-            group.start_soon(sender)
+    with anyio.move_on_after(8 * case.step_s):
+        async with anyio.create_task_group() as group:
+            for _ in range(_SENDERS):
+                group.start_soon(sender)
     content = case.request()
     response, _ = await case.post(content)
     expect(response.status == 200, expected="status 200", observed=f"status {response.status}")
