@@ -71,6 +71,9 @@ class ConsumesBeforeItSigns(Bank):
     id="bank.goes-on-without-nonce-lock",
     breaks=["PAY-110"],
     trips=["bank.nonce-lock.unreachable", "bank.nonce-lock.garbage"],
+    also=[
+        "bank.nonce-lock.lock-fails",
+    ],
 )
 class GoesOnWithoutNonceLock(Bank):
     """Takes credits while the nonce lock cannot be asked, and hopes for the best."""
