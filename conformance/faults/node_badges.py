@@ -171,6 +171,9 @@ class LongSignature(FaultyNode):
         "node.badges.signature-absent",
         "node.badges.every-path",
     ],
+    also=[
+        "node.badges.two-lines",
+    ],
 )
 class Unverified(FaultyNode):
     """Verifies no signature."""

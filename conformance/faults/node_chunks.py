@@ -196,6 +196,7 @@ class Empty(FaultyNode):
         "node.responses.fresh-nonce",
         "node.responses.known-length",
         "node.streams.client-leaves",
+        "node.requests.body-limit",
     ],
 )
 class WholeOnly(FaultyNode):

@@ -112,7 +112,7 @@ class NodeWorld:
 
     async def control(self, form: Form = Form.UNCHUNKED) -> None:
         """Show that an honest request of this form is answered, so that a refusal means something."""
-        opened = await self.ask(self.request(form), form)
+        opened = await self.ask(self.request(form), form, what=f"an honest {form} request")
         answered = opened.status == 200 and (not self._has_engine or opened.response.content == whole(PATHS[0]))
         expect(answered, expected=f"the engine's answer to an honest {form} request", observed=str(opened))
         self.engine.reset()
@@ -165,13 +165,18 @@ class NodeWorld:
     # -- exchanges ---------------------------------------------------------------------------------------------------
 
     async def ask(
-        self, plaintext: bytes, form: Form = Form.UNCHUNKED, *, amount: int = AMOUNT, fields: Fields = ()
+        self,
+        plaintext: bytes,
+        form: Form = Form.UNCHUNKED,
+        *,
+        amount: int = AMOUNT,
+        fields: Fields = (),
+        what: str = "",
     ) -> Opened:
         """Send any plaintext, sealed as an honest client does, and open the answer; a violation if it is none."""
         sealed = self.sealed(form)
-        return open_answer(
-            await self.post(sealed.sealed(plaintext), sealed, amount=amount, more=fields), sealed.context
-        )
+        answer = await self.post(sealed.sealed(plaintext), sealed, amount=amount, more=fields)
+        return open_answer(answer, sealed.context, what)
 
     async def post(
         self,
@@ -245,13 +250,13 @@ class NodeWorld:
 
         ``deployed`` excuses a node that takes the request for a valid one.
         """
-        opened = await self.ask(plaintext, form)
+        opened = await self.ask(plaintext, form, what=what)
         await self.engine.catch_up()
         asked = len(self.engine.requests)
         expect(
             opened.status == status and not asked,
             expected=f"inner status {status} for {what}, and no request to the engine",
-            observed=f"{opened}, and {asked} requests",
+            observed=f"{opened}, and {asked} {'request' if asked == 1 else 'requests'} to the engine",
             deployed=deployed if asked or opened.status == 200 else None,
         )
         if asked:
@@ -277,7 +282,7 @@ class NodeWorld:
         """Send sealed content that must be accepted; return what the engine got, or None without an engine."""
         seen = len(self.engine.requests)
         answer = await self.post(content, sealed)
-        opened = open_answer(answer, sealed.context)
+        opened = open_answer(answer, sealed.context, what)
         expect(opened.status == 200, expected=f"an answer to {what}", observed=str(opened))
         return await self.engine.arrival(seen + 1) if self._has_engine else None
 

@@ -137,7 +137,8 @@ class Answer:
     def __str__(self) -> str:
         media_type = self.media_type.decode("latin-1") or "no media type"
         cut = "" if self.complete else ", cut off"
-        return f"outer status {self.status} with {media_type} and {len(self.content)} bytes{cut}"
+        said = "".join(filter(str.isprintable, self.content[:80].decode("latin-1"))) if self.status >= 400 else ""
+        return f"outer status {self.status} with {media_type} and {len(self.content)} bytes{cut}{said and f': {said}'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,21 +166,24 @@ class Opened:
         return f"inner status {self.status} with {len(self.response.content)} bytes{code and f': {code}'}"
 
 
-def open_answer(answer: Answer, context: ReceiverContext) -> Opened:
-    """Open an answer. A violation, if it is not a whole sealed response. Requirements: NODE-008, MSG-052, MSG-060."""
+def open_answer(answer: Answer, context: ReceiverContext, what: str = "") -> Opened:
+    """Open the answer to ``what``. A violation, if it is not a whole sealed response. Requirements: NODE-008, MSG-052,
+    MSG-060.
+    """
+    to = what and f" to {what}"
     sealed = answer.status == 200 and answer.form is not None
-    expect(sealed, expected="outer status 200 with a sealed response", observed=str(answer))
+    expect(sealed, expected=f"outer status 200 with a sealed response{to}", observed=str(answer))
     assert answer.form is not None
-    expect(answer.complete, expected="a sealed response with an end", observed=str(answer))
+    expect(answer.complete, expected=f"a sealed response with an end{to}", observed=str(answer))
     opener = ResponseOpener(context, answer.form, max_chunk=MAX_CHUNK, max_whole=MAX_CHUNK)
     try:
         chunks = [*opener.feed(answer.content), *opener.finish()]
     except Rejected as rejected:
-        raise Violation("a sealed response that opens", f"{rejected}; {answer}") from rejected
+        raise Violation(f"a sealed response{to} that opens", f"{rejected}; {answer}") from rejected
     try:
         response = decode_response(b"".join(chunks))
     except Rejected as rejected:
-        raise Violation("a Binary HTTP response inside", str(rejected)) from rejected
+        raise Violation(f"a Binary HTTP response{to} inside", str(rejected)) from rejected
     return Opened(answer.form, answer.content[: context.nonce_length], tuple(chunks), response, answer)
 
 

@@ -181,7 +181,9 @@ async def first_token(world: NodeWorld) -> None:
                     break
     read.set()
     expect(
-        first in seen, expected="the first token before the engine goes on", observed=f"{len(seen)} bytes of content"
+        first in seen,
+        expected="the first token before the engine goes on",
+        observed=f"{len(seen)} bytes of content within {world.step_s / 2:g} s",
     )
 
 
@@ -232,7 +234,7 @@ async def _token_by_token(world: NodeWorld, path: str) -> None:
     expect(
         count == len(parts),
         expected=f"each of {len(parts)} lines on {path} before the engine goes on",
-        observed=f"{count} of them; the next one did not come",
+        observed=f"{count} of them within {world.step_s / 2:g} s",
     )
 
 
