@@ -15,7 +15,7 @@ from openpcc_ref.services.router import Proxied, Router
     id="router.settlement.free-of-charge",
     breaks=["RTR-060"],
     trips=["router.settlement.consumed", "router.requests.spent-once"],
-    also=["router.requests.nanos", "router.requests.simultaneous"],
+    also=["router.settlement.side-by-side", "router.requests.nanos", "router.requests.simultaneous"],
 )
 class FreeOfCharge(Router):
     """Releases the nonce when a response without a refund has ended."""
@@ -46,7 +46,12 @@ class _Paid(Transaction):
         "router.settlement.accepted-again",
         "router.settlement.no-response",
     ],
-    also=["router.settlement.no-tls", "router.refunds.after-consumption", "router.refunds.not-consumed"],
+    also=[
+        "router.settlement.side-by-side",
+        "router.settlement.no-tls",
+        "router.refunds.after-consumption",
+        "router.refunds.not-consumed",
+    ],
 )
 class PaidInAdvance(PartsRouter):
     """Consumes the nonce before it asks the node."""
@@ -61,7 +66,7 @@ class PaidInAdvance(PartsRouter):
     id="router.settlement.never-released",
     breaks=["RTR-070", "RTR-071", "RTR-073", "PAY-111"],
     trips=["router.settlement.unreachable", "router.settlement.accepted-again", "router.settlement.no-response"],
-    also=["router.settlement.no-tls", "router.settlement.client-gone-before"],
+    also=["router.settlement.side-by-side", "router.settlement.no-tls", "router.settlement.client-gone-before"],
 )
 class NeverReleased(Router):
     """Leaves locks to end by themselves when nothing was delivered."""

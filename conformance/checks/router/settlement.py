@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import anyio
 
-from conformance.peers.router_case import RouterCase
+from conformance.peers.router_case import RouterCase, becomes_true
 from conformance.peers.router_nodes import NO_RESPONSE, Node, answers, response_head
 from conformance.peers.scripted import Received
 from conformance.registry import check
@@ -162,7 +162,12 @@ async def side_by_side(case: RouterCase) -> None:
         for number, credit in enumerate(credits):
             node = absent if number % 2 else case.nodes[0]
             group.start_soon(case.compute, case.paid(credit, node))
-    states = [await case.settled(credit) for credit in credits]
+
+    async def are_settled() -> bool:
+        return all(case.state(credit) != "locked" for credit in credits)
+
+    await becomes_true(are_settled, case.step_s)
+    states = [case.state(credit) for credit in credits]
     served, failed = states[::2], states[1::2]
     expect(set(served) == {"consumed"}, expected="8 consumed nonces of what was served", observed=", ".join(served))
     expect(set(failed) == {"free"}, expected="8 released nonces of what failed", observed=", ".join(failed))
