@@ -65,7 +65,7 @@ def fault(
 @cache
 def faults() -> dict[str, Fault]:
     """Return all faults by id."""
-    for module in pkgutil.iter_modules(__path__):
-        if module.name != "__main__":
-            importlib.import_module(f"{__name__}.{module.name}")
+    for module in pkgutil.walk_packages(__path__, f"{__name__}."):
+        if not module.name.endswith(".__main__"):
+            importlib.import_module(module.name)
     return dict(sorted(_faults.items()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from conformance.faults.relay_fields import PASSED_ON
+from conformance.faults.relay.fields import PASSED_ON
 from conformance.results import Exit
 from conformance.roles import Role
 from conformance.verdicts import CaseResult, Profile, Verdict

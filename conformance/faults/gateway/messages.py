@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from conformance.faults import fault
-from conformance.faults.lenient import Fussy, LenientGateway, ReadingGateway
+from conformance.faults.gateway.base import Fussy, LenientGateway, ReadingGateway
 from openpcc_ref.binary_http import Event, Fields, Limits, RequestDecoder, RequestHead, ResponseEncoder, ResponseHead
 from openpcc_ref.errors import without_check
 from openpcc_ref.http1 import Http1Error, IncomingRequest, IncomingResponse, Responder, connect

@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from conformance.faults import fault
-from conformance.faults.router_base import LenientRouter, PartsRouter
+from conformance.faults.router.base import LenientRouter, PartsRouter
 from openpcc_ref.credits import ATTESTATION, Credit, Transaction
 from openpcc_ref.errors import Rejected
 from openpcc_ref.http1 import IncomingRequest, Responder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from conformance.faults import fault
-from conformance.faults.relay_whole import WholeRelay, is_chunked
+from conformance.faults.relay.whole import WholeRelay, is_chunked
 from openpcc_ref.http1 import Failure, Fields, IncomingRequest, IncomingResponse, field_value
 from openpcc_ref.services.forwarding import CHUNKED, Upstream, UpstreamFailed
 from openpcc_ref.services.relay import Relay

@@ -8,7 +8,7 @@ from dataclasses import replace
 import anyio
 
 from conformance.faults import fault
-from conformance.faults.bank_base import LenientBank, OwnIssuer
+from conformance.faults.bank.base import LenientBank, OwnIssuer
 from openpcc_ref.banking import accounts, messages
 from openpcc_ref.banking.messages import Withdrawal
 from openpcc_ref.credits import BlindSignRequest, CurrencyValue, Nonce, currency

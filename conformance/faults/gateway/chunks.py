@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from conformance.faults import fault
-from conformance.faults.lenient import Fussy, LenientGateway, ReadingGateway
+from conformance.faults.gateway.base import Fussy, LenientGateway, ReadingGateway
 from openpcc_ref.binary_http import Content, Event, RequestHead
 from openpcc_ref.errors import Rejected
 from openpcc_ref.oblivious_http import Form

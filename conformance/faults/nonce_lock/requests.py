@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from conformance.faults import fault
-from conformance.faults.nonce_lock import CrashingNonceLock, LenientNonceLock
+from conformance.faults.nonce_lock.locks import CrashingNonceLock, LenientNonceLock
 from openpcc_ref.banking.errors import BankingRejected
 from openpcc_ref.credits import Nonce
 from openpcc_ref.credits.nonce import QUANTUM

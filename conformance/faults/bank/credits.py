@@ -8,7 +8,7 @@ import gmpy2
 from google.protobuf.message import Message
 
 from conformance.faults import fault
-from conformance.faults.bank_base import CrashingBank, Fussy, LenientBank, RewritingBank
+from conformance.faults.bank.base import CrashingBank, Fussy, LenientBank, RewritingBank
 from openpcc_ref.banking.messages import Deposit
 from openpcc_ref.credits import AnyCredit, CreditRejected, blind_rsa, pss
 from openpcc_ref.http1 import IncomingRequest

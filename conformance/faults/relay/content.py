@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager
 import anyio
 
 from conformance.faults import fault
-from conformance.faults.relay_whole import WholeRelay, is_chunked
+from conformance.faults.relay.whole import WholeRelay, is_chunked
 from openpcc_ref.http1 import (
     Failure,
     Fields,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from conformance.faults import fault
-from conformance.faults.router_base import CollectingProxied, LenientRouter, PartsRouter, ProxyingRouter
+from conformance.faults.router.base import CollectingProxied, LenientRouter, PartsRouter, ProxyingRouter
 from conformance.peers.mint import Mint
 from openpcc_ref.base64_text import from_text, to_text
 from openpcc_ref.credits import Credit, Transaction, UnblindedCredit, blind_rsa, currency

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from conformance.faults import fault
-from conformance.faults.router_base import PartsRouter, ProxyingRouter
+from conformance.faults.router.base import PartsRouter, ProxyingRouter
 from openpcc_ref.credits import Credit, Transaction
 from openpcc_ref.credits.currency import CurrencyValue
 from openpcc_ref.http1 import Failure, Fields

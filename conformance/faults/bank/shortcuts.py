@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 
 from conformance.faults import fault
-from conformance.faults.bank_base import CrashingBank, LenientBank, OwnIssuer
+from conformance.faults.bank.base import CrashingBank, LenientBank, OwnIssuer
 from openpcc_ref.banking import accounts, messages
 from openpcc_ref.banking.messages import Withdrawal
 from openpcc_ref.credits import AnyCredit, CurrencyValue, Nonce, PrivateKey, blind_rsa

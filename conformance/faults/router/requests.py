@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import Any
 
 from conformance.faults import fault
-from conformance.faults.router_base import LenientRouter, PartsRouter, ProxyingRouter
+from conformance.faults.router.base import LenientRouter, PartsRouter, ProxyingRouter
 from openpcc_ref.base64_text import from_text
 from openpcc_ref.credits import Credit, Transaction, blind_rsa, pss
 from openpcc_ref.errors import Rejected

@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 
 from conformance.faults import fault
-from conformance.faults.router_base import CollectingProxied, ProxyingRouter, without_lines
+from conformance.faults.router.base import CollectingProxied, ProxyingRouter, without_lines
 from openpcc_ref.errors import Rejected
 from openpcc_ref.http1 import Fields, IncomingRequest, IncomingResponse, Responder
 from openpcc_ref.routing import Candidate

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from conformance.faults import fault
-from conformance.faults.router_base import LenientRouter, PartsRouter
+from conformance.faults.router.base import LenientRouter, PartsRouter
 from openpcc_ref.errors import Rejected
 from openpcc_ref.http1 import IncomingRequest
 from openpcc_ref.protobuf import parse

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import anyio
 
 from conformance.faults import fault
-from conformance.faults.router_base import PartsRouter
+from conformance.faults.router.base import PartsRouter
 from openpcc_ref.http1 import Http1Error, exchange
 from openpcc_ref.routing import Check, Grading, NodeEvent, NodeTable
 from openpcc_ref.services.forwarding import path_of

@@ -6,7 +6,7 @@ from dataclasses import replace
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from conformance.faults import fault
-from conformance.faults.lenient import LenientGateway
+from conformance.faults.gateway.base import LenientGateway
 from openpcc_ref.binary_http import RequestHead
 from openpcc_ref.errors import Rejected
 from openpcc_ref.services.allow_list import BANK, ROUTER, ROUTES

@@ -6,7 +6,7 @@ import hashlib
 from typing import Any
 
 from conformance.faults import fault
-from conformance.faults.bank_base import CrashingBank, LenientBank
+from conformance.faults.bank.base import CrashingBank, LenientBank
 from openpcc_ref.banking.accounts import AccountToken
 from openpcc_ref.banking.errors import BankingRejected
 from openpcc_ref.http1 import IncomingRequest, Responder

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from conformance.faults import fault
-from conformance.faults.lenient import LenientGateway
+from conformance.faults.gateway.base import LenientGateway
 from conformance.peers.envelope import zero_shared_secret
 from openpcc_ref.errors import Rejected
 from openpcc_ref.hpke import AeadId, KdfId, KemId, RecipientContext, Suite, key_schedule

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from conformance.faults import fault
-from conformance.faults.router_base import PartsRouter
+from conformance.faults.router.base import PartsRouter
 from openpcc_ref.credits import Credit, Transaction
 from openpcc_ref.credits import credit as credit_format
 from openpcc_ref.credits.currency import CurrencyValue

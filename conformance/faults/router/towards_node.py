@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 
 from conformance.faults import fault
-from conformance.faults.router_base import ProxyingRouter, without_lines
+from conformance.faults.router.base import ProxyingRouter, without_lines
 from openpcc_ref.credits import Credit
 from openpcc_ref.http1 import Fields, Http1Error, IncomingRequest, Responder, field_value
 from openpcc_ref.routing import Candidate, RoutingInfo

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from google.protobuf.message import DecodeError
 
 from conformance.faults import fault
-from conformance.faults.bank_base import REQUESTS, CrashingBank, Fussy
+from conformance.faults.bank.base import REQUESTS, CrashingBank, Fussy
 from openpcc_ref.http1 import IncomingRequest, field_value
 from openpcc_ref.services.bank import Bank
 from openpcc_ref.services.message_service import MEDIA_TYPE, Answer, Route

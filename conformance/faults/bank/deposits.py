@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from conformance.faults import fault
-from conformance.faults.bank_base import CrashingBank
+from conformance.faults.bank.base import CrashingBank
 from openpcc_ref.banking.errors import BankingRejected
 from openpcc_ref.banking.messages import Deposit
 from openpcc_ref.banking.spends import Spend

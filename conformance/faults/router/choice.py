@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from conformance.faults import fault
-from conformance.faults.router_base import ProxyingRouter
+from conformance.faults.router.base import ProxyingRouter
 from openpcc_ref.http1 import Fields, IncomingRequest, IncomingResponse, Responder
 from openpcc_ref.routing import Candidate, RoutingInfo
 from openpcc_ref.services.forwarding import CHUNKED, UpstreamFailed, open_upstream, path_of

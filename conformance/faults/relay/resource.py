@@ -6,7 +6,7 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 
 from conformance.faults import fault
-from conformance.faults.relay_whole import WholeRelay
+from conformance.faults.relay.whole import WholeRelay
 from openpcc_ref.http1 import Http1Error, IncomingRequest, IncomingResponse, Responder, exchange, field_value
 from openpcc_ref.services.relay import MEDIA_TYPES, Relay
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import anyio
 
 from conformance.faults import fault
-from conformance.faults.relay_whole import is_chunked
+from conformance.faults.relay.whole import is_chunked
 from openpcc_ref.http1 import IncomingRequest, IncomingResponse, Responder
 from openpcc_ref.services.forwarding import Upstream
 from openpcc_ref.services.relay import Relay

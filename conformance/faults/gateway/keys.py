@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from conformance.faults import fault
-from conformance.faults.lenient import LenientGateway
+from conformance.faults.gateway.base import LenientGateway
 from openpcc_ref.hpke import AeadId, KdfId, KemId, RecipientContext, Suite, setup_base_recipient
 from openpcc_ref.oblivious_http import Form, GatewayKey, PeriodState, RequestHeader, RequestOpener
 from openpcc_ref.services.gateway import Gateway

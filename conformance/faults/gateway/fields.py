@@ -6,7 +6,7 @@ from base64 import b64encode
 from collections.abc import AsyncIterator
 
 from conformance.faults import fault
-from conformance.faults.lenient import LenientGateway
+from conformance.faults.gateway.base import LenientGateway
 from openpcc_ref.binary_http import Content, Event, RequestHead, field_value
 from openpcc_ref.http1 import Fields, Http1Error, IncomingRequest, IncomingResponse, Responder, connect
 from openpcc_ref.oblivious_http import Form
