@@ -6,7 +6,7 @@ import json
 import sys
 from dataclasses import replace
 
-from conformance.faults.node_base import FaultyNode
+from conformance.faults.node.base import FaultyNode
 from openpcc_ref.compute_messages import ReceiverContext
 from openpcc_ref.compute_node import EngineRequest, UsageReader
 from openpcc_ref.services.launch import main

@@ -10,8 +10,8 @@ from typing import Any
 
 import anyio
 
-from conformance.faults.node_base import FaultyNode
-from conformance.faults.node_json import RewritingWorker, unique_members
+from conformance.faults.node.base import FaultyNode
+from conformance.faults.node.json import RewritingWorker, unique_members
 from openpcc_ref.binary_http import Fields
 from openpcc_ref.compute_messages import ReceiverContext
 from openpcc_ref.compute_node import EngineRequest, Parameters

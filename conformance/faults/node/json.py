@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from conformance.faults import fault
-from conformance.faults.node_base import FaultyNode
-from conformance.faults.node_workers import LenientWorker
+from conformance.faults.node.base import FaultyNode
+from conformance.faults.node.workers import LenientWorker
 from openpcc_ref.binary_http import RequestHead
 from openpcc_ref.compute_node import EngineRequest
 from openpcc_ref.errors import Rejected

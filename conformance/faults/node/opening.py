@@ -7,8 +7,8 @@ from contextlib import suppress
 from typing import Any
 
 from conformance.faults import fault
-from conformance.faults.node_base import FaultyNode
-from conformance.faults.node_openers import (
+from conformance.faults.node.base import FaultyNode
+from conformance.faults.node.openers import (
     ENC_END,
     HEADER,
     DekOpener,

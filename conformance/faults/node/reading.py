@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from conformance.faults import fault
-from conformance.faults.node_base import FaultyNode
-from conformance.faults.node_workers import LenientWorker, field_of
+from conformance.faults.node.base import FaultyNode
+from conformance.faults.node.workers import LenientWorker, field_of
 from openpcc_ref.binary_http import RequestHead
 from openpcc_ref.compute_messages import Form, ReceiverContext
 from openpcc_ref.compute_node import EngineRequest

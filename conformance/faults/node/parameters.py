@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from conformance.faults import fault
-from conformance.faults.node_base import FaultyNode
+from conformance.faults.node.base import FaultyNode
 from openpcc_ref.compute_node import Parameters, decode_parameters
 from openpcc_ref.http1 import Fields, IncomingRequest, Responder, field_value
 from openpcc_ref.protobuf.error_pb2 import Error

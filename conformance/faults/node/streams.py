@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from conformance.faults import fault
-from conformance.faults.node_base import FaultyNode
-from conformance.faults.node_responses import FilteringWorker
+from conformance.faults.node.base import FaultyNode
+from conformance.faults.node.responses import FilteringWorker
 from openpcc_ref.compute_node import UsageReader
 from openpcc_ref.http1 import Http1Error, IncomingRequest, IncomingResponse, Responder
 from openpcc_ref.services.node_worker import EngineFailed, Worker

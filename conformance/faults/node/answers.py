@@ -7,8 +7,8 @@ from contextlib import suppress
 from typing import ClassVar
 
 from conformance.faults import fault
-from conformance.faults.node_base import FaultyNode
-from conformance.faults.node_responses import FilteringWorker
+from conformance.faults.node.base import FaultyNode
+from conformance.faults.node.responses import FilteringWorker
 from openpcc_ref.compute_messages import Form, ReceiverContext, ResponseSealer
 from openpcc_ref.compute_node import EngineRequest, UsageReader
 from openpcc_ref.http1 import Http1Error, IncomingRequest, IncomingResponse, Responder, field_value

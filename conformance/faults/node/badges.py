@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from google.protobuf.message import DecodeError
 
 from conformance.faults import fault
-from conformance.faults.node_base import FaultyNode
-from conformance.faults.node_workers import LenientWorker, field_of
+from conformance.faults.node.base import FaultyNode
+from conformance.faults.node.workers import LenientWorker, field_of
 from openpcc_ref import badges
 from openpcc_ref.base64_text import to_text
 from openpcc_ref.binary_http import RequestHead

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 from typing import Any, ClassVar
 
 from conformance.faults import fault
-from conformance.faults.node_base import FaultyNode
-from conformance.faults.node_responses import FilteringWorker
+from conformance.faults.node.base import FaultyNode
+from conformance.faults.node.responses import FilteringWorker
 from openpcc_ref.binary_http import RequestHead
 from openpcc_ref.compute_messages import ReceiverContext
 from openpcc_ref.compute_node import EngineRequest, Parameters, Usage

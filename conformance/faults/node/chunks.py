@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from conformance.faults import fault
-from conformance.faults.node_base import FaultyNode
+from conformance.faults.node.base import FaultyNode
 from openpcc_ref.compute_messages import ComputeMessageRejected, Form, RequestOpener
 from openpcc_ref.compute_node import Parameters
 from openpcc_ref.errors import Rejected, require

@@ -7,10 +7,10 @@ from contextlib import suppress
 from typing import ClassVar
 
 from conformance.faults import fault
-from conformance.faults.node_badges import badge_message, badge_text, with_badge
-from conformance.faults.node_base import FaultyNode
-from conformance.faults.node_json import RewritingWorker, unique_members
-from conformance.faults.node_workers import LenientWorker
+from conformance.faults.node.badges import badge_message, badge_text, with_badge
+from conformance.faults.node.base import FaultyNode
+from conformance.faults.node.json import RewritingWorker, unique_members
+from conformance.faults.node.workers import LenientWorker
 from openpcc_ref import badges
 from openpcc_ref.base64_text import to_text
 from openpcc_ref.binary_http import RequestHead, field_values

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from conformance.faults import fault
-from conformance.faults.node_base import FaultyNode
+from conformance.faults.node.base import FaultyNode
 from openpcc_ref.compute_messages import ENCODED_CHUNK, Form, ReceiverContext, ResponseSealer
 from openpcc_ref.compute_node import EngineRequest, Parameters, UsageReader
 from openpcc_ref.http1 import Chunk, Fields, Http1Error, IncomingRequest, IncomingResponse, Responder, field_value
