@@ -22,6 +22,8 @@ DEPLOYED = """
     gateway.messages.blanks-removed        gateway.messages.field-blanks             MSG-D09 warn
     gateway.messages.any-length            gateway.messages.content-length-sign      MSG-D13 warn
     gateway.messages.other-length          gateway.messages.content-length-differs   MSG-D13 warn
+    bank.recognises-no-repetition          bank.repetition.deposit                   PAY-D09 warn
+    bank.recognises-no-repetition          bank.nonce-lock.consume-fails-exchange    PAY-D32 fail
     router.refunds.any-amount              router.refunds.above-payment              RTR-D09 fail
     router.settlement.breaks-leave-locks   router.settlement.cut-response            RTR-D10 warn
     router.manifests.zeroed-types          router.manifests.unknown-evidence         RTR-D19 warn
@@ -30,6 +32,7 @@ DEPLOYED = """
     router.refunds.nodes-trailer           router.refunds.forged-trailer             RTR-D22 fail
     node.opening.short-dek                 node.opening.dek-length                   MSG-D17 warn
     node.chunks.empty                      node.chunks.empty                         MSG-D04 pass
+    node.responses.clean-end               node.responses.engine-cut                 NODE-D16 warn
     node.secrecy.refusals-logged           node.secrecy.logs                         NODE-D14 fail
     node.streams.unlimited                 node.streams.credit-spent                 NODE-D08 warn
 """
@@ -50,6 +53,8 @@ UNEXCUSED = """
     node.opening.short-dek                 node.opening.dek-length                   warn
     node.parameters.any-amount             node.parameters.amount-positive           fail
     node.refunds.generous                  node.refunds.negative-usage               fail
+    node.responses.clean-end               node.responses.engine-cut                 warn
+    node.responses.cut-is-end              node.responses.engine-cut                 fail
     node.responses.small-chunks            node.responses.filled                     warn
     node.streams.unlimited                 node.streams.credit-spent                 warn
 """
@@ -83,7 +88,6 @@ async def test_strict_goes_by_the_level(fault: str, check: str, verdict: str) ->
 WHOLLY_DEPLOYED = """
     bank.reads-special-values-as-amounts         PAY-D05
     bank.takes-signatures-above-the-modulus      PAY-D07
-    bank.recognises-no-repetition                PAY-D09
     bank.crashes-on-malformed-content            PAY-D12
     bank.blames-itself-for-missing-money         PAY-D13
     bank.cuts-values                             PAY-D19

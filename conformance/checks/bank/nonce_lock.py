@@ -223,11 +223,13 @@ async def consume_fails_exchange(case: BankCase) -> None:
     for (credit, pending), exchanged_first in zip(attempts, (True, False), strict=True):
         uses = [partial(case.exchange, credit, pending), partial(case.deposit, case.token(), credit)]
         taken = await _uses_taken(case, uses if exchanged_first else uses[::-1])
+        stuck = taken == 0 and isinstance(case.lock.state(credit.nonce), Locked)
         expect(
             taken == 1,
             expected="an exchange whose consumption failed to succeed when it is repeated, or its credit to be good "
             "for a deposit, and not both",
-            observed="neither" if taken == 0 else "both",
+            observed="both" if taken else "neither, for the nonce is still locked" if stuck else "neither",
+            deployed="PAY-D32" if stuck else None,
         )
 
 

@@ -174,6 +174,7 @@ class KeepsARecordOfItsOwn(Bank):
         "bank.repetition.at-once",
     ],
     also=[
+        "bank.nonce-lock.consume-fails-exchange",
         "bank.nonce-lock.client-leaves",
         "bank.status.above-largest-value",
         "bank.status.locked",

@@ -56,6 +56,7 @@ class SelectingRouter(PartsRouter):
         "router.events.first-info",
         "router.events.repeated",
         "router.manifests.evidence",
+        "router.manifests.large-evidence",
         "router.manifests.limit",
         "router.manifests.unknown-evidence",
     ],
