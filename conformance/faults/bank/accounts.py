@@ -99,6 +99,8 @@ class _KnowingBank(Bank):
     breaks=["PAY-088"],
     trips=["bank.account.unknown-balance", "bank.account.empty-and-unknown-balance-alike"],
     also=[
+        "bank.nonce-lock.consume-fails-exchange",
+        "bank.repetition.other-account",
         "bank.account.every-bit-counts",
         "bank.credit.nanos",
         "bank.credit.nonce-incomplete",

@@ -54,6 +54,7 @@ class CapsBalances(Bank):
     id="bank.loses-deposits-at-once",
     breaks=["PAY-074"],
     trips=["bank.deposit.many-at-once"],
+    also=["bank.withdraw-full.race-with-others"],
 )
 class LosesDepositsAtOnce(Bank):
     """Reads the balance before it waits for the nonce lock, and writes it after."""
@@ -98,6 +99,7 @@ class _DeafBank(Bank):
         "bank.withdraw-full.exchange",
     ],
     also=[
+        "bank.nonce-lock.consume-fails-exchange",
         "bank.credit.nanos",
         "bank.ledger.session",
         "bank.nonce-lock.consume-answer-lost",
@@ -120,6 +122,7 @@ class TakesConsumedCredits(_DeafBank):
         "bank.status.locked",
     ],
     also=[
+        "bank.nonce-lock.consume-fails-exchange",
         "bank.exchange.spent-elsewhere",
         "bank.repetition.after-lost-answers",
     ],

@@ -24,6 +24,7 @@ from openpcc_ref.services.nonce_lock_client import NonceLockUnavailable
     breaks=["PAY-085"],
     trips=["bank.exchange.value"],
     also=[
+        "bank.repetition.other-credit",
         "bank.exchange.deposited",
         "bank.exchange.twice",
         "bank.exchange.unusable-message",

@@ -23,6 +23,7 @@ from openpcc_ref.services.ledger import Reply
     breaks=["PAY-080"],
     trips=["bank.withdraw.batch"],
     also=[
+        "bank.repetition.other-order",
         "bank.ledger.circle",
         "bank.withdraw.fifteen",
         "bank.withdraw.largest-sum",
@@ -41,6 +42,9 @@ class SignsInReverse(Bank):
     breaks=["PAY-055", "PAY-080"],
     trips=["bank.withdraw.batch", "bank.withdraw.fifteen", "bank.ledger.session"],
     also=[
+        "bank.repetition.other-account",
+        "bank.repetition.other-order",
+        "bank.repetition.other-value",
         "bank.account.empty-and-unknown-balance-alike",
         "bank.ledger.circle",
         "bank.nonce-lock.withdrawals-need-none",
@@ -124,6 +128,7 @@ class PaysWhatItCan(Bank):
     breaks=["PAY-082"],
     trips=["bank.withdraw.uncovered", "bank.withdraw.race", "bank.status.uncovered"],
     also=[
+        "bank.repetition.other-account",
         "bank.account.every-bit-counts",
         "bank.ledger.session",
         "bank.withdraw-full.unknown-and-empty-alike",
@@ -177,6 +182,7 @@ class KeepsTheMoneyOfFailedBatches(Bank):
     breaks=["PAY-082"],
     trips=["bank.withdraw.race"],
     also=[
+        "bank.withdraw-full.race-with-others",
         "bank.ledger.session",
         "bank.repetition.after-lost-answers",
         "bank.repetition.at-once",
