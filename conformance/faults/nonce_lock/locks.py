@@ -154,6 +154,7 @@ class CallsConsumedNoncesLocked(NonceLockService):
     breaks=["PAY-030"],
     trips=["nonce-lock.lock.consumed"],
     also=[
+        "nonce-lock.ticket.settling-race",
         "nonce-lock.lock.consumed-for-long",
         "nonce-lock.lock.many-at-once",
         "nonce-lock.lock.stays",
@@ -176,6 +177,7 @@ class ForgetsSoon(NonceLockService):
     breaks=["PAY-103"],
     trips=["nonce-lock.lock.released"],
     also=[
+        "nonce-lock.ticket.settling-race",
         "nonce-lock.ticket.old",
         "nonce-lock.ticket.unlocked",
     ],

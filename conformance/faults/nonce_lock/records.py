@@ -183,6 +183,7 @@ class GrantsWhatItSawFree(NonceLockService):
     breaks=["PAY-101", "PAY-102"],
     trips=["nonce-lock.lock.race-with-settling"],
     also=[
+        "nonce-lock.http.media-type",
         "nonce-lock.ticket.settling-race",
     ],
 )
