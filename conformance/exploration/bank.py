@@ -8,7 +8,8 @@ from functools import partial
 
 from conformance.checks.bank.withdraw import unusable_messages
 from conformance.exploration.search import Disagreement, Observed, Operation, Session, Step, possible_after, told
-from conformance.peers.bank import BankCase, Reply, at_once, finalized
+from conformance.peers.at_once import at_once
+from conformance.peers.bank import BankCase, Reply, finalized
 from conformance.verdicts import Violation
 from openpcc_ref.banking import messages
 from openpcc_ref.credits import BlindSignRequest, Credit, PendingCredit, currency

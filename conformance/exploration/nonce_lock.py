@@ -7,7 +7,8 @@ from dataclasses import replace
 from functools import partial
 
 from conformance.exploration.search import Disagreement, Observed, Operation, Session, Step, possible_after, told
-from conformance.peers.bank import Reply, at_once
+from conformance.peers.at_once import at_once
+from conformance.peers.bank import Reply
 from conformance.peers.nonce_lock import NonceLockCase
 from conformance.verdicts import Violation
 from openpcc_ref.banking import messages

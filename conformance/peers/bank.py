@@ -13,10 +13,10 @@ import anyio
 
 from conformance.ledger import Books
 from conformance.peers.address import listen_address
+from conformance.peers.at_once import exchange_beside_others
 from conformance.peers.hosted_nonce_lock import HostedNonceLock, operation_of
 from conformance.peers.mint import Mint
 from conformance.peers.scripted import Received
-from conformance.peers.side_by_side import exchange_beside_others, side_by_side
 from conformance.peers.taps import Taps
 from conformance.runfile import Limits, TargetSettings
 from conformance.targets import RunningTarget, Target
@@ -247,11 +247,6 @@ def finalized(pending: PendingCredit, blind_signature: bytes) -> Credit:
         return pending.finalize(blind_signature)
     except Rejected as rejected:
         raise Violation("the blind signature that was asked for", f"another: {rejected}") from rejected
-
-
-async def at_once(calls: Sequence[Callable[[], Awaitable[Reply]]]) -> list[Reply]:
-    """Do calls whose requests arrive together and return their answers in the order of the calls."""
-    return await side_by_side(calls)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from conformance.peers.at_once import exchange_beside_others
 from conformance.peers.bank import MESSAGE, Reply
 from conformance.peers.mint import draw_nonce
-from conformance.peers.side_by_side import exchange_beside_others
 from conformance.peers.taps import Taps
 from conformance.requirements import Level
 from conformance.runfile import Limits, TargetSettings

@@ -204,7 +204,7 @@ class Worker:
         if not 200 <= response.status <= 599 or 300 <= response.status <= 399:
             raise EngineFailed
         length = _content_length(response)
-        sealed = SealedAnswer(self, context, response.status, response.fields, length)
+        sealed = self.sealed_answer(context, response.status, response.fields, length)
         usage = UsageReader(engine.path)
         await sealed.start()
         async for chunk in response.body():
@@ -227,10 +227,16 @@ class Worker:
         self, context: ReceiverContext, status: int, fields: tuple[tuple[bytes, bytes], ...], content: bytes
     ) -> None:
         """Send an answer of the node's own, sealed like any other."""
-        sealed = SealedAnswer(self, context, status, fields, len(content))
+        sealed = self.sealed_answer(context, status, fields, len(content))
         await sealed.start()
         await sealed.content(content)
         await sealed.finish()
+
+    def sealed_answer(
+        self, context: ReceiverContext, status: int, fields: tuple[tuple[bytes, bytes], ...], length: int | None
+    ) -> SealedAnswer:
+        """Return what writes an answer of this length, or a stream."""
+        return SealedAnswer(self, context, status, fields, length)
 
     def response_sealer(self, context: ReceiverContext, form: Form) -> ResponseSealer:
         """Return what seals the response. Requirements: MSG-052, MSG-060."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from conformance.checks.bank.withdraw import unusable_messages
-from conformance.peers.bank import BankCase, at_once, finalized
+from conformance.peers.at_once import at_once
+from conformance.peers.bank import BankCase, finalized
 from conformance.peers.mint import SPECIALS
 from conformance.registry import check
 from conformance.verdicts import expect

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from conformance.peers.bank import BankCase, at_once
+from conformance.peers.at_once import at_once
+from conformance.peers.bank import BankCase
 from conformance.registry import check
 from conformance.verdicts import expect
 

@@ -6,7 +6,8 @@ from functools import partial
 
 import anyio
 
-from conformance.peers.bank import BankCase, Reply, at_once, finalized
+from conformance.peers.at_once import at_once
+from conformance.peers.bank import BankCase, Reply, finalized
 from conformance.registry import check
 from conformance.requirements import Level
 from conformance.verdicts import Violation, expect

@@ -7,7 +7,8 @@ from functools import partial
 
 import anyio
 
-from conformance.peers.bank import BankCase, Reply, at_once
+from conformance.peers.at_once import at_once
+from conformance.peers.bank import BankCase, Reply
 from conformance.peers.mint import SPECIALS
 from conformance.registry import check
 from conformance.requirements import Level

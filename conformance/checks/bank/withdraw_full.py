@@ -7,7 +7,8 @@ from functools import partial
 from itertools import combinations
 
 from conformance.checks.bank.withdraw import expect_alike
-from conformance.peers.bank import BankCase, Reply, at_once
+from conformance.peers.at_once import at_once
+from conformance.peers.bank import BankCase, Reply
 from conformance.registry import check
 from conformance.verdicts import expect
 from openpcc_ref.banking import messages

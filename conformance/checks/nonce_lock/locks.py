@@ -7,7 +7,8 @@ from functools import partial
 
 import anyio
 
-from conformance.peers.bank import Reply, at_once
+from conformance.peers.at_once import at_once
+from conformance.peers.bank import Reply
 from conformance.peers.nonce_lock import NonceLockCase
 from conformance.registry import check
 from conformance.verdicts import expect

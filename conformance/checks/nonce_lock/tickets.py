@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from conformance.peers.bank import Reply, at_once
+from conformance.peers.at_once import at_once
+from conformance.peers.bank import Reply
 from conformance.peers.nonce_lock import NonceLockCase
 from conformance.registry import check
 from conformance.verdicts import expect

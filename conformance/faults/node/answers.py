@@ -69,20 +69,11 @@ class _UnpaddedStream(SealedAnswer):
 
 
 class _NoPaddingInStreams(Worker):
-    async def pass_back(self, engine: EngineRequest, response: IncomingResponse, context: ReceiverContext) -> None:
-        if response.status != 200 or field_value(response.fields, b"content-length") is not None:
-            await super().pass_back(engine, response, context)
-            return
-        sealed = _UnpaddedStream(self, context, response.status, response.fields, None)
-        usage = UsageReader(engine.path)
-        await sealed.start()
-        async for chunk in response.body():
-            usage.feed(chunk.data)
-            await sealed.content(chunk.data)
-            if self.spent(usage):
-                break
-        await sealed.finish()
-        await self.end(response.status, usage.finish())
+    def sealed_answer(
+        self, context: ReceiverContext, status: int, fields: tuple[tuple[bytes, bytes], ...], length: int | None
+    ) -> SealedAnswer:
+        kind = _UnpaddedStream if status == 200 and length is None else SealedAnswer
+        return kind(self, context, status, fields, length)
 
 
 @fault(id="node.responses.streams-unpadded", breaks=["MSG-073"], trips=["node.responses.padded"])

@@ -9,8 +9,8 @@ from typing import Any
 from conformance.faults import fault
 from conformance.faults.node.base import FaultyNode
 from openpcc_ref.compute_messages import ENCODED_CHUNK, Form, ReceiverContext, ResponseSealer
-from openpcc_ref.compute_node import EngineRequest, Parameters, UsageReader
-from openpcc_ref.http1 import Chunk, Fields, Http1Error, IncomingRequest, IncomingResponse, Responder, field_value
+from openpcc_ref.compute_node import EngineRequest, Parameters
+from openpcc_ref.http1 import Chunk, Fields, Http1Error, IncomingRequest, IncomingResponse, Responder
 from openpcc_ref.oblivious_http.messages import body_sealer
 from openpcc_ref.services.node import INTERNAL
 from openpcc_ref.services.node_worker import SealedAnswer, Worker
@@ -346,20 +346,11 @@ class _LongContent(SealedAnswer):
 
 
 class _LongPieces(Worker):
-    async def pass_back(self, engine: EngineRequest, response: IncomingResponse, context: ReceiverContext) -> None:
-        if response.status != 200 or field_value(response.fields, b"content-length") is not None:
-            await super().pass_back(engine, response, context)
-            return
-        sealed = _LongContent(self, context, response.status, response.fields, None)
-        usage = UsageReader(engine.path)
-        await sealed.start()
-        async for chunk in response.body():
-            usage.feed(chunk.data)
-            await sealed.content(chunk.data)
-            if self.spent(usage):
-                break
-        await sealed.finish()
-        await self.end(response.status, usage.finish())
+    def sealed_answer(
+        self, context: ReceiverContext, status: int, fields: tuple[tuple[bytes, bytes], ...], length: int | None
+    ) -> SealedAnswer:
+        kind = _LongContent if status == 200 and length is None else SealedAnswer
+        return kind(self, context, status, fields, length)
 
 
 @fault(id="node.responses.long-content", breaks=["MSG-075"], trips=["node.responses.content-chunks"])

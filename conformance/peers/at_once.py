@@ -39,7 +39,7 @@ _gate: ContextVar[_Gate | None] = ContextVar("gate", default=None)
 """What the next exchange of the present task waits at."""
 
 
-async def side_by_side(calls: Sequence[Callable[[], Awaitable[_Answer]]]) -> list[_Answer]:
+async def at_once(calls: Sequence[Callable[[], Awaitable[_Answer]]]) -> list[_Answer]:
     """Do calls so that the first :func:`exchange_beside_others` of each ends at the same moment; return their answers
     in the order of the calls."""
     answers: dict[int, _Answer] = {}
@@ -58,7 +58,7 @@ async def side_by_side(calls: Sequence[Callable[[], Awaitable[_Answer]]]) -> lis
 async def exchange_beside_others(
     url: str, method: bytes, target: bytes, fields: Fields, content: bytes, *, tap: Tap, step_s: float
 ) -> tuple[IncomingResponse, bytes]:
-    """Do an exchange as ``openpcc_ref.http1.exchange`` does; within :func:`side_by_side` hold its last byte back."""
+    """Do an exchange as ``openpcc_ref.http1.exchange`` does; within :func:`at_once` hold its last byte back."""
     gate = _gate.get()
     _gate.set(None)
     length = (b"content-length", str(len(content)).encode())
